@@ -1,0 +1,1 @@
+"""The Steplane server: a gRPC control plane for event-driven durable functions."""

@@ -1,0 +1,1 @@
+"""Turns commands into commits, one turn at a time."""

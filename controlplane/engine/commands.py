@@ -1,0 +1,186 @@
+"""Everything that can be asked of the engine: frozen commands, and what each answers.
+
+A command is submitted through the `Mailbox` and is decided by the committer's thread in some turn. Its future is
+resolved after the commit of that turn, or fails with a `SteplaneError` if the command alone was refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from controlplane.core.records import Definition, Lease, NewEvent, Report
+from controlplane.engine.outbox import Outbox
+
+
+class SentEvents(NamedTuple):
+    """The answer to `SendEvents`."""
+
+    ids: list[str]
+    duplicates: int
+
+
+class Registered(NamedTuple):
+    """The answer to `RegisterFunction`."""
+
+    version: int
+    warnings: tuple[str, ...]
+
+
+class Triggered(NamedTuple):
+    """The answer to `TriggerFunction`. The run id is empty if the event id was a duplicate."""
+
+    event_id: str
+    run_id: str
+
+
+class Welcomed(NamedTuple):
+    """The answer to `Connect`."""
+
+    session_id: str
+    resumed: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendEvents:
+    """Make events durable and start what they trigger. Answers `SentEvents`."""
+
+    namespace: str
+    events: tuple[NewEvent, ...]
+    size: int
+    """Bytes, for back-pressure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterFunction:
+    """Register a function, or replace its definition. Answers `Registered`."""
+
+    namespace: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerFunction:
+    """Start one run of a function. Answers `Triggered`; raises `NotFound`."""
+
+    namespace: str
+    app_id: str
+    """May be empty if the function's id is unique in the namespace."""
+    function_id: str
+    event: NewEvent
+    """Its name is filled in by the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRun:
+    """Cancel a run. Answers `None`; raises `NotFound`, or `FailedPrecondition` if the run has ended."""
+
+    namespace: str
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Open a session. Answers `Welcomed`; raises `InvalidArgument` for a function that is not registered.
+
+    From then on, effects for the session come through `outbox`.
+    """
+
+    namespace: str
+    app_id: str
+    function_ids: tuple[str, ...]
+    instance_id: str
+    sdk: str
+    language: str
+    held: tuple[Lease, ...]
+    outbox: Outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnect:
+    """A stream ended: the session's leases stand for the grace time yet, so that the worker can resume them."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantCredit:
+    """The worker can take so many invocations, counted from the stream's start."""
+
+    session_id: str
+    invocation_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitReports:
+    """Reports of a worker, in order. Their acks go to the session's outbox."""
+
+    session_id: str
+    namespace: str
+    reports: tuple[Report, ...]
+    size: int
+    """Bytes, for back-pressure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A sign of life, with all that the worker holds. The answer goes to the session's outbox."""
+
+    session_id: str
+    held: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Invocations handed back unstarted."""
+
+    session_id: str
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """The worker wants no more invocations. The answer goes to the session's outbox."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireTimers:
+    """Do what is due. Answers how many timers were fired; as many as asked for means that there may be more."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireSessions:
+    """Queue again the runs of sessions that are past their time. Answers how many sessions that were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Delete what is older than retention keeps. Answers a `store.interface.Swept`."""
+
+    before: int
+    limit: int
+    run_cursor: str
+    event_cursor: int
+
+
+Command: TypeAlias = (
+    SendEvents
+    | RegisterFunction
+    | TriggerFunction
+    | CancelRun
+    | Connect
+    | Disconnect
+    | GrantCredit
+    | SubmitReports
+    | Heartbeat
+    | Release
+    | Drain
+    | FireTimers
+    | ExpireSessions
+    | Sweep
+)

@@ -1,0 +1,36 @@
+"""Where the committed effects for one session go: the engine's side of a stream.
+
+The engine calls `deliver` on the event loop's thread, once a turn a session, only after the commit. The rpc layer
+implements it; it must not block and must not raise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from controlplane.core.records import Ack, Cancellation, Invocation, Lease, Resolution
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What one turn has for one session. To be sent in the order of the fields."""
+
+    acks: list[Ack] = field(default_factory=list)
+    resolutions: list[Resolution] = field(default_factory=list)
+    cancellations: list[Cancellation] = field(default_factory=list)
+    heartbeat_stop: list[Lease] | None = None
+    """The answer to a heartbeat, if there was one."""
+    invocations: list[Invocation] = field(default_factory=list)
+    drained: int | None = None
+    """How many invocations were ever sent, if the worker asked to drain: none follow this delivery."""
+    closed: str = ""
+    """Why the server ends the session, if it does: nothing follows this delivery."""
+
+
+class Outbox(Protocol):
+    """Takes a session's deliveries, in order."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take one delivery, on the event loop's thread."""
+        ...

@@ -1,0 +1,1 @@
+"""The outside world submits commands: validate, translate, submit, await, translate."""

@@ -1,0 +1,1 @@
+"""What is kept: the Store interface, and its implementations."""
