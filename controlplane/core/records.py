@@ -207,6 +207,7 @@ class Report(NamedTuple):
     sleep_until: int | None = None
     events: tuple[NewEvent, ...] = ()
     blocked_by: tuple[str, ...] = ()
+    problem_reason: str = ""
     problem: str = ""
     """What is wrong with its form: it is rejected with this text, and nothing else of it counts."""
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
 
 from controlplane.core.limits import Limits
 from controlplane.engine.commands import Command
 from controlplane.errors import Saturated, Stopping
 
 _COMMAND_BYTES = 256
+
+Queued: TypeAlias = tuple[Command, "asyncio.Future[Any] | None"]
 
 
 class Mailbox:
@@ -25,7 +27,7 @@ class Mailbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
         self._limits = limits
-        self._queue: deque[tuple[Command, asyncio.Future[Any] | None]] = deque()
+        self._queue: deque[Queued] = deque()
         self._arrived = threading.Event()
         self._bytes = 0
         self._closed = False
@@ -41,11 +43,11 @@ class Mailbox:
             raise Stopping("the server is stopping")
         if not self._has_room():
             raise Saturated("the server has as many commands queued as it may; try again in a moment")
-        return self._put(command, self._loop.create_future())
+        return self._ask(command)
 
     def submit_internal(self, command: Command) -> asyncio.Future[Any]:
         """Queue a command of the server's own; never refused."""
-        return self._put(command, self._loop.create_future())
+        return self._ask(command)
 
     async def post(self, command: Command) -> None:
         """Queue a command whose answer goes elsewhere, once there is room for it: a worker's frame.
@@ -67,11 +69,15 @@ class Mailbox:
     def _has_room(self) -> bool:
         return len(self._queue) < self._limits.mailbox_commands_max and self._bytes < self._limits.mailbox_bytes_max
 
-    def _put(self, command: Command, future: asyncio.Future[Any] | None) -> Any:
+    def _ask(self, command: Command) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._put(command, future)
+        return future
+
+    def _put(self, command: Command, future: asyncio.Future[Any] | None) -> None:
         self._bytes += getattr(command, "size", _COMMAND_BYTES)
         self._queue.append((command, future))
         self._arrived.set()
-        return future
 
     # The committer's side.
 
@@ -84,7 +90,7 @@ class Mailbox:
         """Let `wait` return."""
         self._arrived.set()
 
-    def take(self, limit: int) -> list[tuple[Command, asyncio.Future[Any] | None]]:
+    def take(self, limit: int) -> list[Queued]:
         """Up to `limit` commands, oldest first; the committer wakes again at once if there are more."""
         queue = self._queue
         taken = [queue.popleft() for _ in range(min(limit, len(queue)))]
@@ -92,7 +98,7 @@ class Mailbox:
             self._arrived.set()
         return taken
 
-    def made_room(self, commands: list[tuple[Command, asyncio.Future[Any] | None]]) -> None:
+    def made_room(self, commands: list[Queued]) -> None:
         """These commands were done; on the event loop's thread."""
         self._bytes -= sum(getattr(command, "size", _COMMAND_BYTES) for command, _ in commands)
         self._room.set()

@@ -1,0 +1,163 @@
+"""The thread that owns the write connection: drain, begin, turn, commit, release.
+
+One turn takes all that is queued, so that one fsync serves hundreds of commands. A command that breaks a turn is found by
+giving each its own turn, and fails alone. If the store fails nothing is acknowledged any more, and the process is to stop:
+after a restart everything that was acknowledged is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from controlplane.core.ids import Rng
+from controlplane.core.match import FunctionTable
+from controlplane.engine.effects import Committed, commit, release
+from controlplane.engine.hub import RunHub
+from controlplane.engine.mailbox import Mailbox, Queued
+from controlplane.engine.sessions import SessionTable
+from controlplane.engine.settings import Settings
+from controlplane.engine.turn import Memory, take_turn
+from controlplane.errors import StoreError
+from controlplane.store.interface import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Committer:
+    """Runs turns until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        mailbox: Mailbox,
+        settings: Settings,
+        clock: Callable[[], int],
+        rng: Rng,
+        loop: asyncio.AbstractEventLoop,
+        hub: RunHub,
+        failpoint: Callable[[str], None] = lambda _: None,
+        on_timer: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._mailbox = mailbox
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._loop = loop
+        self._hub = hub
+        self._failpoint = failpoint
+        self._on_timer = on_timer
+        self._now = 0
+        self._memory = Memory(FunctionTable(()), SessionTable(), {})
+        self._has_more = False
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        #: Fails with the error that stopped the thread, if one did; done once the thread has ended.
+        self.stopped: asyncio.Future[None] = loop.create_future()
+
+    def start(self) -> None:
+        """Begin to take commands. What is in the store is taken up by the thread first."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Do what is queued, then end the thread. The mailbox must be closed."""
+        self._is_stopping = True
+        self._mailbox.wake()
+        await asyncio.wait([self.stopped])
+        self._thread.join()
+
+    def sessions_serving(self, namespace: str, app_id: str, function_id: str) -> int:
+        """How many live sessions serve a function."""
+        function = self._memory.functions.by_name.get((namespace, app_id, function_id))
+        return self._memory.sessions.count_serving(function.key) if function else 0
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._load()
+            while not self._is_stopping:
+                self._mailbox.wait()
+                self._work()
+            self._work()
+        except BaseException as caught:  # noqa: BLE001 the thread's end must be known, whatever the cause
+            error = caught
+            log.critical("committer_failed", error=str(caught), exc_info=caught)
+        self._loop.call_soon_threadsafe(self._set_stopped, error)
+
+    def _load(self) -> None:
+        """Rebuild what memory holds. Sessions have no stream yet: they get the grace time to come back."""
+        now = self._tell_time()
+        with self._store.begin() as tx:
+            expires_at = now + self._settings.session_grace
+            rows = [row._replace(expires_at=expires_at) for row in tx.sessions()]
+            tx.upsert_sessions(rows)
+            self._memory = Memory(
+                FunctionTable(tx.functions()), SessionTable(rows), dict.fromkeys(tx.functions_ready())
+            )
+            tx.commit()
+
+    def _work(self) -> None:
+        while (queued := self._mailbox.take(self._settings.turn_commands_max)) or self._has_more:
+            self._has_more = False
+            try:
+                self._turn(queued)
+            except StoreError as error:
+                self._refuse(queued, error)
+                raise
+            except Exception:  # noqa: BLE001 a command that breaks a turn must not break those beside it
+                log.exception("turn_failed", commands=len(queued))
+                self._take_apart(queued)
+
+    def _take_apart(self, queued: list[Queued]) -> None:
+        for item in queued:
+            try:
+                self._turn([item])
+            except StoreError as error:
+                self._refuse([item], error)
+                raise
+            except Exception as error:  # noqa: BLE001 it is the command's own answer
+                log.exception("command_failed", command=type(item[0]).__name__)
+                self._refuse([item], error)
+
+    def _turn(self, queued: list[Queued]) -> None:
+        with self._store.begin() as tx:
+            turn = take_turn(
+                tx,
+                [command for command, _ in queued],
+                self._memory,
+                self._settings,
+                now=self._tell_time(),
+                rng=self._rng,
+            )
+            self._failpoint("before_commit")
+            committed = commit(tx, turn, self._memory, queued)
+        self._failpoint("after_commit")
+        self._loop.call_soon_threadsafe(
+            release, committed, self._mailbox, self._hub, self._on_timer
+        )
+        self._failpoint("after_release")
+        self._has_more = turn.has_more
+
+    def _refuse(self, queued: list[Queued], error: Exception) -> None:
+        answers: list[Any] = [error] * len(queued)
+        committed = Committed(queued, answers, [], [], None)
+        self._loop.call_soon_threadsafe(
+            release, committed, self._mailbox, self._hub, self._on_timer
+        )
+
+    def _tell_time(self) -> int:
+        """The clock, but never going back: rows of one turn are not older than those of the turn before."""
+        self._now = max(self._now, self._clock())
+        return self._now
+
+    def _set_stopped(self, error: BaseException | None) -> None:
+        if error is None:
+            self.stopped.set_result(None)
+        else:
+            self.stopped.set_exception(error)

@@ -1,0 +1,100 @@
+"""Hands ready runs out to sessions with free slots, in the transaction that made them ready.
+
+Functions take turns: each first gets an equal share of the free slots, then what is left, and the one that was looked at
+longest ago goes first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controlplane.core.dispatch import Taker, assign
+from controlplane.core.limits import MIB
+from controlplane.core.records import EventRow, Invocation, RunRow
+from controlplane.engine.sessions import Session
+
+if TYPE_CHECKING:
+    from controlplane.engine.turn import Turn
+
+#: Journals read in one turn, so that many large runs can't fill the memory at once.
+_JOURNAL_BYTES_MAX = 64 * MIB
+_CLAIM_MAX = 2_000
+
+
+def hand_out(turn: Turn) -> None:
+    """Lease what can be leased, write it, and add the invocations to the deliveries."""
+    claims: dict[int, list[RunRow]] = {}
+    takers: dict[str, Taker] = {}
+    serving: dict[int, list[Taker]] = {}
+    for function_key in list(turn.ready):
+        sessions = turn.sessions.serving(function_key)
+        if not sessions:
+            continue
+        serving[function_key] = [_taker(takers, session) for session in sessions]
+        limit = min(sum(session.free for session in sessions), _CLAIM_MAX)
+        claims[function_key] = turn.tx.claim_ready(function_key, limit)
+        del turn.ready[function_key]
+        if len(claims[function_key]) == limit:
+            turn.ready[function_key] = None
+    leased = _share_out(turn, claims, serving)
+    if leased:
+        turn.tx.update_runs(leased)
+        _invoke(turn, leased)
+
+
+def _taker(takers: dict[str, Taker], session: Session) -> Taker:
+    session_id = session.row.id
+    taker = takers.get(session_id)
+    if taker is None:
+        taker = takers[session_id] = Taker(session_id, session.free)
+    return taker
+
+
+def _share_out(
+    turn: Turn, claims: dict[int, list[RunRow]], serving: dict[int, list[Taker]]
+) -> list[RunRow]:
+    leased: list[RunRow] = []
+    budget = _JOURNAL_BYTES_MAX
+    share = max(1, sum(len(runs) for runs in claims.values()) // max(1, len(claims)))
+    for round_share in (share, None) if len(claims) > 1 else (None,):
+        for function_key, runs in claims.items():
+            part = runs[:round_share]
+            given: list[RunRow] = []
+            for run in part:
+                budget -= run.journal_bytes
+                if budget < 0 and (leased or given):
+                    turn.has_more = True
+                    break
+                given.append(run)
+            given = assign(given, serving[function_key], turn.now)
+            leased += given
+            claims[function_key] = runs[len(given) :]
+    for function_key, runs in claims.items():
+        if runs:
+            turn.ready[function_key] = None
+    return leased
+
+
+def _invoke(turn: Turn, leased: list[RunRow]) -> None:
+    fresh = {event.key: event for event in turn.d.new_events}
+    events: dict[int, EventRow] = fresh
+    wanted = {run.event_key for run in leased if run.event_key not in fresh}
+    if wanted:
+        events = fresh | turn.tx.events(wanted)
+    journals = turn.tx.journals([run.id for run in leased if run.step_count])
+    by_key = turn.functions.by_key
+    for run in leased:
+        definition = by_key[run.function_key].definition
+        session_id = run.session_id or ""
+        turn.delivery(session_id).invocations.append(
+            Invocation(
+                run,
+                definition.function_id,
+                (events[run.event_key],),
+                tuple(journals.get(run.id, ())),
+                definition.retry.retries + 1,
+            )
+        )
+        session = turn.sessions.edit(session_id)
+        if session is not None:
+            session.invocations_sent += 1

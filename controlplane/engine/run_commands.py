@@ -1,0 +1,148 @@
+"""What the commands about events and runs do in a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from controlplane.core import advance, cron, report
+from controlplane.core.decision import Incoming
+from controlplane.core.records import (
+    AckStatus,
+    CronTrigger,
+    EventTrigger,
+    FunctionRow,
+    NewEvent,
+    TimerKind,
+    TimerRow,
+)
+from controlplane.core.states import ENDED
+from controlplane.engine.commands import (
+    CancelRun,
+    FireTimers,
+    SendEvents,
+    SentEvents,
+    SubmitReports,
+    Sweep,
+    TriggerFunction,
+    Triggered,
+)
+from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from controlplane.store.interface import Swept
+
+if TYPE_CHECKING:
+    from controlplane.engine.turn import Turn
+
+EVENT_INVOKED: Final = "steplane/function.invoked"
+EVENT_TICK: Final = "steplane/schedule.fired"
+
+
+def send_events(turn: Turn, command: SendEvents) -> Callable[[], SentEvents]:
+    """Send events down the street."""
+    incoming = Incoming(command.namespace, command.events)
+    turn.d.incoming.append(incoming)
+    return lambda: SentEvents(incoming.ids, incoming.duplicates)
+
+
+def trigger_function(turn: Turn, command: TriggerFunction) -> Callable[[], Triggered]:
+    """Start a function by an event that no other function sees."""
+    function = _find_function(turn, command)
+    has_event_trigger = any(isinstance(t, EventTrigger) for t in function.definition.triggers)
+    event = command.event._replace(name=EVENT_INVOKED if has_event_trigger else EVENT_TICK)
+    incoming = Incoming(command.namespace, (event,), function=function)
+    turn.d.incoming.append(incoming)
+    return lambda: Triggered(incoming.ids[0], incoming.run_ids[0] if incoming.run_ids else "")
+
+
+def cancel_run(turn: Turn, command: CancelRun) -> None:
+    """Cancel a run that has not ended."""
+    run = turn.d.runs.get(command.run_id)
+    if run is None or run.namespace != command.namespace:
+        raise NotFound(kind="run", name=command.run_id)
+    if run.state in ENDED:
+        raise FailedPrecondition(
+            f"run {run.id} has ended already: {run.state.name}", reason="RUN_ENDED"
+        )
+    advance.cancel(turn.d, run, command.reason or "cancelled by an operator")
+
+
+def submit_reports(turn: Turn, command: SubmitReports) -> None:
+    """Judge each report, and carry out those that count."""
+    d, session_id, namespace = turn.d, command.session_id, command.namespace
+    runs, entries, acks = d.runs, d.entries, d.acks
+    for item in command.reports:
+        run = runs.get(item.run_id)
+        entry = entries.get((item.run_id, item.step_key)) if item.step_key else None
+        ack = report.judge(item, namespace, run, entry, d.limits)
+        if ack is None and run is not None:
+            ack = advance.carry_out(d, item, run)
+            assert ack.status is AckStatus.COMMITTED
+        if ack is not None:
+            acks.append((session_id, ack))
+
+
+def fire_timers(turn: Turn, _command: FireTimers) -> int:
+    """Do what is due. Timers are read once a turn, so only its first command of the kind fires any."""
+    if turn.has_fired:
+        return 0
+    turn.has_fired = True
+    for timer in turn.facts.timers:
+        turn.d.done_timers.append(timer)
+        match timer.kind:
+            case TimerKind.STEP:
+                advance.wake_step(turn.d, timer)
+            case TimerKind.RUN:
+                advance.wake_run(turn.d, timer)
+            case TimerKind.EVENT:
+                event = turn.facts.delayed.get(int(timer.subject))
+                if event is not None:
+                    turn.d.matching.append(event)
+            case TimerKind.CRON:
+                _tick(turn, timer)
+    return len(turn.facts.timers)
+
+
+def sweep(turn: Turn, command: Sweep) -> Swept:
+    """Delete what is too old."""
+    return turn.tx.sweep(
+        before=command.before,
+        limit=command.limit,
+        run_cursor=command.run_cursor,
+        event_cursor=command.event_cursor,
+    )
+
+
+def tick_timer(trigger: CronTrigger, function_key: int, after: int) -> TimerRow:
+    """The timer of a schedule's next tick."""
+    due_at = cron.next_tick(trigger.cron, trigger.time_zone, after)
+    return TimerRow(due_at, TimerKind.CRON, str(function_key), f"{trigger.cron}|{trigger.time_zone}")
+
+
+def _tick(turn: Turn, timer: TimerRow) -> None:
+    """Fire a schedule once, at its latest moment: ticks that were missed before that one are left out."""
+    function = turn.functions.by_key.get(int(timer.subject))
+    line, _, time_zone = timer.detail.rpartition("|")
+    trigger = CronTrigger(line, time_zone)
+    if function is None or trigger not in function.definition.triggers:
+        return
+    moment = cron.last_tick(line, time_zone, turn.now)
+    tick = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).isoformat()
+    data = f'{{"cron":"{line}","time_zone":"{time_zone}","tick":"{tick}"}}'.encode()
+    event = NewEvent("", EVENT_TICK, data, "", moment, "", "")
+    turn.d.incoming.append(Incoming(function.namespace, (event,), function=function))
+    turn.d.new_timers.append(tick_timer(trigger, function.key, turn.now))
+
+
+def _find_function(turn: Turn, command: TriggerFunction) -> FunctionRow:
+    found = turn.functions.find(command.namespace, command.app_id, command.function_id)
+    if not found:
+        raise NotFound(
+            kind="function",
+            name=command.function_id,
+            hint="Functions are registered by their worker when it connects; `steplane functions` lists them.",
+        )
+    if len(found) > 1:
+        apps = ", ".join(sorted(function.definition.app_id for function in found))
+        raise InvalidArgument(FieldViolation("app_id", f"several apps have such a function; name one of {apps}"))
+    return found[0]

@@ -1,0 +1,24 @@
+"""What the engine is configured with: one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from controlplane.core.limits import HOUR, SECOND, Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All durations in microseconds."""
+
+    limits: Limits = field(default_factory=Limits)
+    dedupe_window: int = 24 * HOUR
+    """For how long an event id makes no second event."""
+    heartbeat_interval: int = 5 * SECOND
+    """How often a worker is told to send a heartbeat."""
+    session_timeout: int = 30 * SECOND
+    """After so long without a frame a session's runs are given to others."""
+    session_grace: int = 5 * SECOND
+    """After so long without its stream, a session's runs are given to others."""
+    turn_commands_max: int = 2_000
+    """Commands decided in one transaction."""
