@@ -1,0 +1,25 @@
+"""The client side of the command line: what asks a running server, over gRPC, and shows what it says.
+
+Imports nothing of the server but the generated contract. What is slow to import (gRPC, rich) is loaded by `session`
+when a command runs, so that `steplane --help` stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controlplane.client_commands.cancel import cancel
+from controlplane.client_commands.events import events
+from controlplane.client_commands.functions import functions
+from controlplane.client_commands.lineage import lineage
+from controlplane.client_commands.run import run
+from controlplane.client_commands.runs import runs
+from controlplane.client_commands.send import send
+from controlplane.client_commands.trigger import trigger
+
+if TYPE_CHECKING:
+    import click
+
+COMMANDS: tuple[click.Command, ...] = (send, trigger, events, runs, run, cancel, lineage, functions)
+
+__all__ = ["COMMANDS"]

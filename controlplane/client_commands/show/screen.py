@@ -1,0 +1,129 @@
+"""Where a command's answer goes: one console, as JSON or for people. Each method shows one kind of answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from controlplane.client_commands.show import json_lines, run_page, tables
+from controlplane.client_commands.show.lineage_tree import Cut, lineage_tree
+from controlplane.client_commands.show.pen import Pen
+from controlplane.client_commands.show.words import count, printable, run_look
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from rich.console import Console, RenderableType
+
+    from controlplane.client_commands.server import Listed
+    from controlplane.gen.steplane.v1 import function_pb2, run_pb2
+
+
+class Screen:
+    """The console, and what all answers on it have in common."""
+
+    def __init__(
+        self, console: Console, *, as_json: bool, clock: Callable[[], int], zone: tzinfo | None = None
+    ) -> None:
+        self.console = console
+        self.as_json = as_json
+        self._clock = clock
+        self._zone = zone
+
+    def pen(self) -> Pen:
+        """What renderers need to know, at this moment."""
+        return Pen(self._clock(), self._zone, is_ascii=self.console.options.ascii_only)
+
+    def now(self) -> int:
+        """This moment, in microseconds since 1970."""
+        return self._clock()
+
+    def sent(self, event_id: str, *, is_duplicate: bool) -> None:
+        """An event was sent."""
+        if self.as_json:
+            self._json({"event_id": event_id, "duplicate": is_duplicate})
+            return
+        note = "  it was there already: nothing was started" if is_duplicate else ""
+        self._print(Text.assemble("event ", (printable(event_id), "bold"), (note, "yellow")))
+
+    def triggered(self, event_id: str, run_id: str) -> None:
+        """A run was started."""
+        if self.as_json:
+            self._json({"event_id": event_id, "run_id": run_id or None})
+            return
+        note = "" if run_id else "  it was there already: nothing was started"
+        self._print(Text.assemble("event ", (printable(event_id), "bold"), (note, "yellow")))
+        if run_id:
+            self._print(Text.assemble("run   ", (run_id, "bold")))
+
+    def hint(self, text: str) -> None:
+        """What people may want to do next; programs are not told."""
+        if not self.as_json:
+            self._print(Text(text, "dim"))
+
+    def runs(self, listed: Listed[run_pb2.Run]) -> None:
+        """A list of runs."""
+        self._list(listed, "run", json_lines.run_data, tables.runs_table)
+
+    def events(self, listed: Listed[run_pb2.EventRecord]) -> None:
+        """A list of events."""
+        self._list(listed, "event", json_lines.event_data, tables.events_table)
+
+    def functions(self, listed: Listed[function_pb2.Function]) -> None:
+        """A list of functions."""
+        self._list(listed, "function", json_lines.function_data, tables.functions_table)
+
+    def run(self, run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry]) -> None:
+        """A run and its steps."""
+        if self.as_json:
+            self._json(json_lines.run_data(run, steps))
+        else:
+            self._print(run_page.run_page(run, steps, self.pen()))
+
+    def progress(self, run: run_pb2.Run) -> None:
+        """One line on how a run stands."""
+        if self.as_json:
+            self._json(json_lines.run_data(run))
+        else:
+            self._print(run_page.progress_line(run, self.pen()))
+
+    def cancelled(self, run: run_pb2.Run) -> None:
+        """A run was cancelled."""
+        if self.as_json:
+            self._json(json_lines.run_data(run))
+        else:
+            self._print(Text.assemble("run ", (run.id, "bold"), " is ", self.pen().state(run_look(run.state))))
+
+    def lineage(self, lineage: run_pb2.GetLineageResponse, *, depth: int, children: int) -> None:
+        """A lineage; its tree is cut at `depth` and `children`, unless they are 0."""
+        if self.as_json:
+            self._json(json_lines.lineage_data(lineage))
+            return
+        self._print(lineage_tree(lineage, self.pen(), Cut(depth, children)))
+        self._print(Text(f"{count(len(lineage.events), 'event')}, {count(len(lineage.runs), 'run')}", "dim"))
+
+    def _list(
+        self,
+        listed: Listed[Any],
+        noun: str,
+        data: Callable[[Any], dict[str, Any]],
+        table: Callable[[Sequence[Any], Pen, int], RenderableType],
+    ) -> None:
+        if self.as_json:
+            for item in listed.items:
+                self._json(data(item))
+        elif not listed.items:
+            self._print(Text(f"no {noun}s", "dim"))
+        else:
+            self._print(table(listed.items, self.pen(), self.console.width))
+            if listed.has_more:
+                self._print(tables.more(len(listed.items), noun))
+
+    def _json(self, data: object) -> None:
+        self.console.file.write(json_lines.line(data) + "\n")
+        self.console.file.flush()
+
+    def _print(self, what: RenderableType) -> None:
+        self.console.print(what)

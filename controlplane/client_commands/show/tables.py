@@ -1,0 +1,115 @@
+"""Lists for people: runs, events and functions as tables. Pure: messages in, renderables out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from controlplane.client_commands.show import json_lines
+from controlplane.client_commands.show.times import micros, relative
+from controlplane.client_commands.show.words import count, function_name, one_line, printable, run_look, step_name
+
+if TYPE_CHECKING:
+    from controlplane.client_commands.show.pen import Pen
+    from controlplane.gen.steplane.v1 import function_pb2, run_pb2
+
+_WIDE: Final = 120
+"""From so many columns on there is room for what is only nice to know."""
+_DATA_WIDTH: Final = 200
+
+
+def runs_table(runs: Iterable[run_pb2.Run], pen: Pen, width: int) -> Table:
+    """Runs, one a row."""
+    is_wide = width >= _WIDE
+    table = plain_table("state", "function", "run", "created", "took", "steps")
+    if is_wide:
+        table.add_column("event", overflow="fold")
+    for run in runs:
+        look = run_look(run.state)
+        cells = [
+            pen.state(look),
+            Text(printable(function_name(run))),
+            Text(run.id, no_wrap=True),
+            _moment(micros(run.create_time), pen, is_wide=is_wide),
+            Text(pen.since(micros(run.create_time), micros(run.end_time)), no_wrap=True),
+            Text(str(run.step_count)),
+        ]
+        if is_wide:
+            cells.append(Text.assemble(printable(run.event_name), (f" {printable(run.event_id)}", "dim")))
+        table.add_row(*cells)
+    return table
+
+
+def events_table(events: Iterable[run_pb2.EventRecord], pen: Pen, width: int) -> Table:
+    """Events, one a row."""
+    is_wide = width >= _WIDE
+    table = plain_table("received", "name", "event", "sent by")
+    if is_wide:
+        table.add_column("data", no_wrap=True, overflow="ellipsis", ratio=1)
+    for record in events:
+        event = record.event
+        cells = [
+            _moment(micros(record.receive_time), pen, is_wide=is_wide),
+            Text(printable(event.name)),
+            Text(printable(event.id)),
+            event_source(record),
+        ]
+        if is_wide:
+            cells.append(Text(one_line(json_lines.line(json_lines.payload_data(event.data)), _DATA_WIDTH), "dim"))
+        table.add_row(*cells)
+    return table
+
+
+def functions_table(functions: Iterable[function_pb2.Function], pen: Pen, width: int) -> Table:
+    """Functions, one a row."""
+    table = plain_table("function", "triggers", "retries", "workers", "version", "changed")
+    for function in functions:
+        definition = function.definition
+        live = function.live_sessions
+        table.add_row(
+            Text(printable(f"{definition.app_id}/{definition.function_id}")),
+            Text("\n").join(_trigger(trigger) for trigger in definition.triggers),
+            Text(str(definition.retry.retries)),
+            Text(str(live) if live else "none", "" if live else "yellow"),
+            Text(str(function.version)),
+            _moment(micros(function.update_time), pen, is_wide=width >= _WIDE),
+        )
+    return table
+
+
+def event_source(record: run_pb2.EventRecord) -> Text:
+    """Who sent an event: a step of a run, or somebody outside."""
+    if not record.source_run_id:
+        return Text("producer", "dim")
+    return Text.assemble(printable(step_name(record.source_step_key)), (f" of {record.source_run_id}", "dim"))
+
+
+def plain_table(*headers: str) -> Table:
+    """A table without lines; more columns may follow. Names are folded, never cut, so that they can be copied."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def more(shown: int, noun: str) -> Text:
+    """What to say below a list that goes on."""
+    return Text(f"The first {count(shown, noun)}; there are more: --limit.", "dim")
+
+
+def _moment(moment: int, pen: Pen, *, is_wide: bool) -> Text:
+    if is_wide:
+        return pen.moment(moment)
+    return Text(relative(moment, pen.now), no_wrap=True)
+
+
+def _trigger(trigger: function_pb2.Trigger) -> Text:
+    if trigger.HasField("cron"):
+        return Text.assemble(("cron ", "dim"), printable(trigger.cron.cron), (f" {trigger.cron.time_zone}", "dim"))
+    text = Text.assemble(("event ", "dim"), printable(trigger.event.event))
+    if trigger.event.expression:
+        text.append(f" if {one_line(trigger.event.expression, 60)}", "dim")
+    return text
