@@ -216,9 +216,7 @@ class Reader(Protocol):
         """Runs that pass the filter, newest id first, with ids below `before_id` unless that is empty. No outputs."""
         ...
 
-    def list_journal(
-        self, run_id: str, *, after: int, limit: int, bytes_max: int
-    ) -> list[tuple[int, JournalRow]]:
+    def list_journal(self, run_id: str, *, after: int, limit: int, bytes_max: int) -> list[tuple[int, JournalRow]]:
         """Recorded steps with their positions, in order, beyond position `after` (0: from the start).
 
         Ends after `limit` entries, or with the first one that brings the outputs to `bytes_max`.
@@ -250,9 +248,7 @@ class Reader(Protocol):
         """The journals of these runs, in order. No outputs."""
         ...
 
-    def list_functions(
-        self, namespace: str, *, app_id: str, after: tuple[str, str], limit: int
-    ) -> list[FunctionRow]:
+    def list_functions(self, namespace: str, *, app_id: str, after: tuple[str, str], limit: int) -> list[FunctionRow]:
         """Functions by (app id, function id), beyond the pair `after`; `app_id` filters unless empty."""
         ...
 

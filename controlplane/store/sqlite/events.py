@@ -1,0 +1,119 @@
+"""Events: insert, look up by key, recognise ids, hand out keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from controlplane.core.records import EventRow
+from controlplane.store.sqlite.connection import Connection
+from controlplane.store.sqlite.statement import (
+    NULL_TEXT,
+    TEXT_OR_NULL,
+    Many,
+    fetch_value,
+    packed,
+    packed_blob,
+    run,
+    unpack_blobs,
+)
+
+#: How many keys are set aside on disk at a time. Those left over at a restart are never used.
+_KEYS_SET_ASIDE = 10_000
+
+_DATA = EventRow._fields.index("data")
+
+EVENT_COLUMNS = """
+  events.key, events.namespace, events.id, events.name, {data}, events.encoding, events.ts, events.received_at,
+  events.traceparent, events.tracestate, events.source_run_id, events.source_step_key
+"""
+
+EVENTS_INSERT = Many(
+    """-- Appends to the table and to its indexes.
+    INSERT INTO events (key, namespace, id, name, data, encoding, ts, received_at, traceparent, tracestate,
+                        source_run_id, source_step_key)
+    VALUES {rows}""",
+    f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {TEXT_OR_NULL}, {TEXT_OR_NULL})",
+)
+
+EVENTS_GET = Many(
+    f"""-- By primary key.
+    SELECT {packed(EVENT_COLUMNS.format(data=packed_blob("events.data", "events.key")))}
+    FROM (VALUES {{rows}}) AS wanted CROSS JOIN events ON events.key = wanted.column1""",
+    "(?)",
+)
+
+EVENTS_DATA = """-- By primary key.
+SELECT data FROM events WHERE key = ?"""
+
+EVENTS_KNOWN = Many(
+    """-- By events_by_id.
+    SELECT events.namespace, events.id, events.received_at
+    FROM (VALUES {rows}) AS wanted
+      CROSS JOIN events ON events.namespace = wanted.column1 AND events.id = wanted.column2""",
+    "(?, ?)",
+)
+
+EVENT_KEYS_GET = """-- By primary key.
+SELECT value FROM counters WHERE name = 'event_key'"""
+
+EVENT_KEYS_SET = """-- By primary key.
+UPDATE counters SET value = ? WHERE name = 'event_key'"""
+
+
+class EventKeys:
+    """Hands out keys that were never handed out before, whatever became of the events that had them.
+
+    What is on disk is a ceiling: all keys handed out are below it, and after a restart the first one is the ceiling.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._next: int = fetch_value(connection, EVENT_KEYS_GET)
+        self._ceiling = self._next
+
+    def reserve(self, connection: Connection, count: int) -> int:
+        """The first of `count` keys in a row."""
+        first = self._next
+        self._next += count
+        if self._next > self._ceiling:
+            self._ceiling = self._next + _KEYS_SET_ASIDE
+            run(connection, EVENT_KEYS_SET, (self._ceiling,))
+        return first
+
+    def forget(self) -> None:
+        """The transaction was rolled back, and the ceiling may have been written in it."""
+        self._ceiling = 0
+
+
+def insert(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Store new events."""
+    values: list[Any] = []
+    for key, namespace, id_, name, data, encoding, ts, received_at, traceparent, tracestate, run_id, step_key in rows:
+        values += (
+            key,
+            namespace,
+            id_,
+            name,
+            bytearray(data),
+            encoding,
+            ts,
+            received_at,
+            traceparent,
+            tracestate,
+            NULL_TEXT if run_id is None else run_id,
+            NULL_TEXT if step_key is None else step_key,
+        )
+    EVENTS_INSERT.run(connection, values)
+
+
+def get(connection: Connection, keys: Iterable[int]) -> dict[int, EventRow]:
+    """These events, by key."""
+    rows = EVENTS_GET.fetch_packed(connection, list(keys))
+    unpack_blobs(connection, rows, _DATA, EVENTS_DATA)
+    return {row[0]: EventRow._make(row) for row in rows}
+
+
+def known_ids(connection: Connection, ids: Sequence[tuple[str, str]], received_after: int) -> set[tuple[str, str]]:
+    """Which of these (namespace, id) pairs name an event received after that moment."""
+    rows = EVENTS_KNOWN.fetch(connection, [text for pair in ids for text in pair])
+    return {(namespace, id_) for namespace, id_, received_at in rows if received_at > received_after}

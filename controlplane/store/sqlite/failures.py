@@ -1,0 +1,17 @@
+"""How a user's failure is written into a column: a JSON array of its fields."""
+
+from __future__ import annotations
+
+import json
+
+from controlplane.core.records import Failure
+
+
+def encode(failure: Failure) -> str:
+    """The column's text."""
+    return json.dumps(failure)
+
+
+def decode(text: str) -> Failure:
+    """The failure of a column's text."""
+    return Failure._make(json.loads(text))

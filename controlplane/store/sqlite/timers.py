@@ -1,0 +1,95 @@
+"""Timers: insert, delete, and find what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from controlplane.core.records import TimerKind, TimerRow
+from controlplane.store.sqlite.connection import Connection
+from controlplane.store.sqlite.statement import Many, fetch, fetch_packed, fetch_value, packed
+
+_KINDS: Final = (None, *TimerKind)
+
+TIMERS_DUE = f"""-- In the order of the primary key.
+SELECT {packed("due_at, kind, subject, detail")} FROM (
+  SELECT due_at, kind, subject, detail FROM timers WHERE due_at <= ? ORDER BY due_at, kind, subject, detail LIMIT ?
+)"""
+
+TIMERS_NEXT_DUE = """-- The first of the primary key.
+SELECT min(due_at) FROM timers"""
+
+TIMERS_INSERT = Many(
+    """-- By primary key.
+    INSERT INTO timers (due_at, kind, subject, detail) VALUES {rows} ON CONFLICT DO NOTHING""",
+    "(?, ?, ?, ?)",
+)
+
+TIMERS_DELETE = Many(
+    """-- By primary key.
+    DELETE FROM timers WHERE (due_at, kind, subject, detail) IN (VALUES {rows})""",
+    "(?, ?, ?, ?)",
+)
+
+TIMERS_DELETE_OF_RUNS = Many(
+    f"""-- By timers_by_subject.
+    DELETE FROM timers WHERE subject IN (VALUES {{rows}}) AND kind IN ({TimerKind.STEP:d}, {TimerKind.RUN:d})""",
+    "(?)",
+)
+
+TIMERS_OF_SUBJECT = """-- By timers_by_subject.
+SELECT due_at, kind, subject, detail FROM timers WHERE subject = ? AND kind = ?"""
+
+
+def due(connection: Connection, now: int, limit: int) -> list[TimerRow]:
+    """The timers due at `now` or before, earliest first."""
+    rows = fetch_packed(connection, TIMERS_DUE, (now, limit))
+    rows.sort()
+    return [_decode(row) for row in rows]
+
+
+def next_due(connection: Connection) -> int | None:
+    """When the earliest timer is due."""
+    found: int | None = fetch_value(connection, TIMERS_NEXT_DUE)
+    return found
+
+
+def insert(connection: Connection, rows: Iterable[TimerRow]) -> None:
+    """Store timers, unless they are there already."""
+    TIMERS_INSERT.run(connection, _values(rows))
+
+
+def delete(connection: Connection, rows: Iterable[TimerRow]) -> None:
+    """Delete exactly these timers."""
+    TIMERS_DELETE.run(connection, _values(rows))
+
+
+def delete_of_runs(connection: Connection, run_ids: Iterable[str]) -> None:
+    """Delete all timers of these runs."""
+    TIMERS_DELETE_OF_RUNS.run(connection, list(run_ids))
+
+
+def replace_cron(connection: Connection, function_key: int, rows: Sequence[TimerRow]) -> None:
+    """Make these the only CRON timers of a function, but let a trigger keep the timer that it has."""
+    wanted = {row.detail: row for row in rows}
+    kept: set[str] = set()
+    gone: list[TimerRow] = []
+    for row in map(_decode, fetch(connection, TIMERS_OF_SUBJECT, (str(function_key), int(TimerKind.CRON)))):
+        if row.detail in wanted:
+            kept.add(row.detail)
+        else:
+            gone.append(row)
+    delete(connection, gone)
+    insert(connection, [row for detail, row in wanted.items() if detail not in kept])
+
+
+def _values(rows: Iterable[TimerRow]) -> list[Any]:
+    values: list[Any] = []
+    for due_at, kind, subject, detail in rows:
+        values += (due_at, int(kind), subject, detail)
+    return values
+
+
+def _decode(row: Sequence[Any]) -> TimerRow:
+    due_at, kind, subject, detail = row
+    return TimerRow(due_at, TimerKind(kind), subject, detail)
