@@ -93,7 +93,8 @@ def _field_data(message: Message, field: Any) -> Any:
 
 def _value_data(value: Any, field: Any) -> Any:
     if field.message_type is not None:
-        return _MESSAGES.get(field.message_type.full_name, message_data)(value)
+        to_data = _MESSAGES.get(field.message_type.full_name)
+        return to_data(value) if to_data else message_data(value)
     if field.enum_type is not None:
         return _enum_word(value, field.enum_type)
     return value if value != "" else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
 from controlplane.client_commands.show import times
 from controlplane.client_commands.show.words import Look, printable
-from controlplane.gen.steplane.v1 import payload_pb2
+
+if TYPE_CHECKING:
+    from controlplane.gen.steplane.v1 import payload_pb2
 
 
 class Pen(NamedTuple):

@@ -103,7 +103,7 @@ def step_status(step: run_pb2.JournalEntry, pen: Pen) -> Text:
 
 def _details(run: run_pb2.Run, pen: Pen) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(style="dim")
     grid.add_column(overflow="fold")
     created, started, ended = micros(run.create_time), micros(run.start_time), micros(run.end_time)
     grid.add_row("run", Text(run.id, "bold"))
@@ -134,7 +134,7 @@ def _steps_table(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: P
             pen.symbol(step_look(step.state)),
             Text(printable(step_name(step.step_key))),
             Text(STEP_KINDS.get(step.kind, "unknown"), "dim"),
-            Text(f"+{duration(micros(step.start_time) - origin)}", "dim", no_wrap=True),
+            Text(f"+{duration(micros(step.start_time) - origin)}", "dim"),
             step_status(step, pen),
             _step_result(step),
         )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WIDE: Final = 120
 """From so many columns on there is room for what is only nice to know."""
 _DATA_WIDTH: Final = 200
+_SERVER_PREFIX: Final = "steplane/"
+_FIXED: Final = frozenset({"", "state", "run", "created", "received", "took", "at", "kind"})
+"""Columns that keep their width on a narrow terminal."""
 
 
 def runs_table(runs: Iterable[run_pb2.Run], pen: Pen, width: int) -> Table:
@@ -32,9 +35,9 @@ def runs_table(runs: Iterable[run_pb2.Run], pen: Pen, width: int) -> Table:
         cells = [
             pen.state(look),
             Text(printable(function_name(run))),
-            Text(run.id, no_wrap=True),
+            Text(run.id),
             _moment(micros(run.create_time), pen, is_wide=is_wide),
-            Text(pen.since(micros(run.create_time), micros(run.end_time)), no_wrap=True),
+            Text(pen.since(micros(run.create_time), micros(run.end_time))),
             Text(str(run.step_count)),
         ]
         if is_wide:
@@ -81,9 +84,9 @@ def functions_table(functions: Iterable[function_pb2.Function], pen: Pen, width:
 
 
 def event_source(record: run_pb2.EventRecord) -> Text:
-    """Who sent an event: a step of a run, or somebody outside."""
+    """Who sent an event: a step of a run, the server itself (a tick, a trigger), or somebody outside."""
     if not record.source_run_id:
-        return Text("producer", "dim")
+        return Text("server" if record.event.name.startswith(_SERVER_PREFIX) else "producer", "dim")
     return Text.assemble(printable(step_name(record.source_step_key)), (f" of {record.source_run_id}", "dim"))
 
 
@@ -91,7 +94,7 @@ def plain_table(*headers: str) -> Table:
     """A table without lines; more columns may follow. Names are folded, never cut, so that they can be copied."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, overflow="fold", no_wrap=header in _FIXED)
     return table
 
 
@@ -103,7 +106,7 @@ def more(shown: int, noun: str) -> Text:
 def _moment(moment: int, pen: Pen, *, is_wide: bool) -> Text:
     if is_wide:
         return pen.moment(moment)
-    return Text(relative(moment, pen.now), no_wrap=True)
+    return Text(relative(moment, pen.now))
 
 
 def _trigger(trigger: function_pb2.Trigger) -> Text:

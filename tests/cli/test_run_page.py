@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controlplane.client_commands.show.pen import Pen
+from controlplane.client_commands.show.run_page import progress_line, run_page
+from controlplane.gen.steplane.v1 import payload_pb2, run_pb2
+from tests.cli.messages import run, step
+
+Drawn = Callable[..., str]
+IsGolden = Callable[[str, str], None]
+COMPLETED = run_pb2.RUN_STATE_COMPLETED
+
+
+def test_a_completed_run_is_shown_with_steps_and_output(drawn: Drawn, is_golden: IsGolden, pen: Pen) -> None:
+    """Details, a row a step, and the output as JSON."""
+    steps = [
+        step("fetch-users#0", output=b'[{"id": 1}, {"id": 2}]'),
+        step("nap#0", kind=run_pb2.STEP_KIND_SLEEP, took=2),
+        step("fan-out#0", kind=run_pb2.STEP_KIND_SEND_EVENTS, event_ids=("E2", "E3")),
+    ]
+    shown = run(
+        "R1", "mail/load", COMPLETED, event_id="E1", took=2.5, output='{"count": 2, "to": "ü"}'.encode(), steps=3
+    )
+    is_golden("run_completed", drawn(run_page(shown, steps, pen)))
+
+
+def test_a_failed_run_is_shown_with_its_failure(drawn: Drawn, is_golden: IsGolden, pen: Pen) -> None:
+    """The failure has its step, its message and its stack."""
+    failure = payload_pb2.Failure(
+        name="ValueError",
+        message="no such user",
+        stack="Traceback:\n  line 1\nValueError: no such user",
+        step_key="load#0",
+    )
+    steps = [step("load#0", run_pb2.STEP_STATE_FAILED, attempts=5, took=60, failure=failure)]
+    shown = run("R1", "mail/send", run_pb2.RUN_STATE_FAILED, event_id="E1", took=61, failure=failure, steps=1)
+    is_golden("run_failed", drawn(run_page(shown, steps, pen)))
+
+
+def test_steps_that_were_not_read_are_counted(drawn: Drawn, pen: Pen) -> None:
+    """A page of fewer steps than the run has says how many are missing, and which option shows them."""
+    shown = run("R1", "mail/send", COMPLETED, event_id="E1", took=1, steps=12)
+    assert "… 10 more steps: --limit" in drawn(run_page(shown, [step("a#0"), step("b#0")], pen))
+
+
+def test_an_output_of_many_lines_is_cut(drawn: Drawn, pen: Pen) -> None:
+    """An output goes on for 100 lines, and says how to get all of it."""
+    output = b"[" + b",".join(b"%d" % number for number in range(200)) + b"]"
+    text = drawn(run_page(run("R1", "a/b", COMPLETED, event_id="E1", took=1, output=output), [], pen))
+    assert "… 102 more lines; all of them: --json" in text
+    assert "150" not in text
+
+
+def test_an_output_that_is_no_json_is_shown_as_bytes(drawn: Drawn, pen: Pen) -> None:
+    """A value in another encoding is shown with its encoding, in base64."""
+    shown = run("R1", "a/b", COMPLETED, event_id="E1", took=1)
+    shown.output.CopyFrom(payload_pb2.Payload(data=b"\x00\x01", encoding="binary"))
+    text = drawn(run_page(shown, [], pen))
+    assert '"encoding": "binary"' in text
+    assert '"base64": "AAE="' in text
+
+
+def test_a_run_in_one_line(drawn: Drawn, pen: Pen) -> None:
+    """While somebody waits a run is one line: mark, function, id, state and for how long."""
+    shown = run("R1", "mail/load", run_pb2.RUN_STATE_RUNNING, event_id="E1")
+    assert drawn(progress_line(shown, pen)) == "▶ mail/load  R1  running, 10 min so far\n"
+
+
+def test_a_state_of_a_newer_server_is_shown_as_unknown(drawn: Drawn, pen: Pen) -> None:
+    """A state that this command line does not know breaks nothing."""
+    shown = run("R1", "mail/load", COMPLETED, event_id="E1")
+    shown.state = 99  # type: ignore[assignment]  # what a newer server may send
+    assert "? mail/load  R1  unknown" in drawn(progress_line(shown, pen))
