@@ -73,8 +73,6 @@ Exit codes:
   2  the settings are wrong
 """
 
-main.add_command(
-    click.Command("serve", params=list(_options()), callback=_serve, help=_serve.__doc__, epilog=_EPILOG)
-)
+main.add_command(click.Command("serve", params=list(_options()), callback=_serve, help=_serve.__doc__, epilog=_EPILOG))
 for _command in COMMANDS:
     main.add_command(_command)

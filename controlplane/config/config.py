@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from controlplane.config.values import (
     ADDRESS,
@@ -26,9 +25,6 @@ from controlplane.config.values import (
 )
 from controlplane.core.limits import DAY, SECOND, Limits
 from controlplane.engine.settings import Settings
-
-T = TypeVar("T")
-D = TypeVar("D")
 
 
 class Setting(NamedTuple):
@@ -61,8 +57,8 @@ class Problem(NamedTuple):
     text: str
 
 
-def _setting(kind: Kind[T], default: D, doc: str) -> T | D:
-    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc})
+def _about(kind: Kind[Any], doc: str) -> dict[str, Any]:
+    return {"kind": kind, "doc": doc}
 
 
 _LIMITS: Final = Limits()
@@ -73,68 +69,130 @@ _SETTINGS: Final = Settings()
 class Config:
     """All settings. Durations in microseconds, sizes in bytes."""
 
-    db: Path = _setting(PATH, Path("steplane.db"), "The SQLite file; it is made if it is not there.")
-    synchronous: str = _setting(
-        choice("full", "normal"),
-        "full",
-        "When a commit counts: full once it is on disk; normal is faster, but may lose the newest commits with the power.",
+    db: Path = field(
+        default=Path("steplane.db"),
+        metadata=_about(PATH, "The SQLite file; it is made if it is not there."),
     )
-    listen: Address = _setting(
-        ADDRESS, Address("127.0.0.1", 7100), "Where to take calls. Port 0 takes one that is free; --ready-file tells it."
+    synchronous: str = field(
+        default="full",
+        metadata=_about(
+            choice("full", "normal"),
+            "When a commit counts: full once it is on disk; normal is faster, but may lose the newest commits with the power.",
+        ),
     )
-    allow_plaintext: bool = _setting(
-        SWITCH, default=False, doc="Take calls without TLS from other machines too: only where the network is trusted."
+    listen: Address = field(
+        default=Address("127.0.0.1", 7100),
+        metadata=_about(ADDRESS, "Where to take calls. Port 0 takes one that is free; --ready-file tells it."),
     )
-    tls_cert: Path | None = _setting(PATH, None, "The server's certificate chain (PEM); turns TLS on.")
-    tls_key: Path | None = _setting(PATH, None, "The private key of the certificate (PEM).")
-    tls_client_ca: Path | None = _setting(
-        PATH, None, "Refuse clients whose certificate this authority (PEM) did not sign."
+    allow_plaintext: bool = field(
+        default=False,
+        metadata=_about(SWITCH, "Take calls without TLS from other machines too: only where the network is trusted."),
     )
-    reflection: bool = _setting(SWITCH, default=True, doc="Tell clients such as grpcurl which services there are.")
-    ready_file: Path | None = _setting(
-        PATH, None, "Written with the address once calls are taken, and deleted at the end: for scripts to wait for."
+    tls_cert: Path | None = field(
+        default=None,
+        metadata=_about(PATH, "The server's certificate chain (PEM); turns TLS on."),
     )
-    retention: int = _setting(
-        DURATION_OR_OFF, 7 * DAY, "How long ended runs and old events are kept; off keeps them for ever."
+    tls_key: Path | None = field(
+        default=None,
+        metadata=_about(PATH, "The private key of the certificate (PEM)."),
     )
-    dedupe_window: int = _setting(
-        DURATION, _SETTINGS.dedupe_window, "For how long the id of an event makes no second event."
+    tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_about(PATH, "Refuse clients whose certificate this authority (PEM) did not sign."),
     )
-    heartbeat_interval: int = _setting(
-        DURATION, _SETTINGS.heartbeat_interval, "How often a worker is told to send a sign of life."
+    reflection: bool = field(
+        default=True,
+        metadata=_about(SWITCH, "Tell clients such as grpcurl which services there are."),
     )
-    session_timeout: int = _setting(
-        DURATION, _SETTINGS.session_timeout, "A worker that was silent for so long loses its runs to others."
+    ready_file: Path | None = field(
+        default=None,
+        metadata=_about(
+            PATH, "Written with the address once calls are taken, and deleted at the end: for scripts to wait for."
+        ),
     )
-    session_grace: int = _setting(
-        DURATION, _SETTINGS.session_grace, "A worker that lost its connection loses its runs to others after so long."
+    retention: int = field(
+        default=7 * DAY,
+        metadata=_about(DURATION_OR_OFF, "How long ended runs and old events are kept; off keeps them for ever."),
     )
-    drain_timeout: int = _setting(
-        DURATION, 10 * SECOND, "How long a server that is told to stop lets workers finish the steps that they are at."
+    dedupe_window: int = field(
+        default=_SETTINGS.dedupe_window,
+        metadata=_about(DURATION, "For how long the id of an event makes no second event."),
     )
-    log_level: str = _setting(choice("debug", "info", "warning", "error"), "info", "The least that is worth a line.")
-    log_format: str = _setting(
-        choice("auto", "console", "json"), "auto", "For people, or for programs; auto: for people on a terminal."
+    heartbeat_interval: int = field(
+        default=_SETTINGS.heartbeat_interval,
+        metadata=_about(DURATION, "How often a worker is told to send a sign of life."),
     )
-    event_bytes_max: int = _setting(SIZE, _LIMITS.event_bytes_max, "The data of one event.")
-    batch_events_max: int = _setting(COUNT, _LIMITS.batch_events_max, "Events in one call or step.")
-    batch_bytes_max: int = _setting(SIZE, _LIMITS.batch_bytes_max, "All events of one call or step.")
-    step_output_bytes_max: int = _setting(SIZE, _LIMITS.step_output_bytes_max, "The output of one step, or of a run.")
-    journal_bytes_max: int = _setting(SIZE, _LIMITS.journal_bytes_max, "All recorded steps of one run.")
-    run_steps_max: int = _setting(COUNT, _LIMITS.run_steps_max, "Steps of one run; 10,000 at most.")
-    frame_bytes_max: int = _setting(SIZE, _LIMITS.frame_bytes_max, "One gRPC message.")
-    mailbox_commands_max: int = _setting(
-        COUNT, _LIMITS.mailbox_commands_max, "Commands that wait to be written; callers are refused beyond it."
+    session_timeout: int = field(
+        default=_SETTINGS.session_timeout,
+        metadata=_about(DURATION, "A worker that was silent for so long loses its runs to others."),
     )
-    mailbox_bytes_max: int = _setting(SIZE, _LIMITS.mailbox_bytes_max, "Bytes of the commands that wait to be written.")
-    failpoint: str | None = _setting(
-        TEXT, None, "For crash tests: NAME:N kills the server the Nth time that it passes the point of that name."
+    session_grace: int = field(
+        default=_SETTINGS.session_grace,
+        metadata=_about(DURATION, "A worker that lost its connection loses its runs to others after so long."),
+    )
+    drain_timeout: int = field(
+        default=10 * SECOND,
+        metadata=_about(
+            DURATION, "How long a server that is told to stop lets workers finish the steps that they are at."
+        ),
+    )
+    log_level: str = field(
+        default="info",
+        metadata=_about(choice("debug", "info", "warning", "error"), "The least that is worth a line."),
+    )
+    log_format: str = field(
+        default="auto",
+        metadata=_about(
+            choice("auto", "console", "json"), "For people, or for programs; auto: for people on a terminal."
+        ),
+    )
+    event_bytes_max: int = field(
+        default=_LIMITS.event_bytes_max,
+        metadata=_about(SIZE, "The data of one event."),
+    )
+    batch_events_max: int = field(
+        default=_LIMITS.batch_events_max,
+        metadata=_about(COUNT, "Events in one call or step."),
+    )
+    batch_bytes_max: int = field(
+        default=_LIMITS.batch_bytes_max,
+        metadata=_about(SIZE, "All events of one call or step."),
+    )
+    step_output_bytes_max: int = field(
+        default=_LIMITS.step_output_bytes_max,
+        metadata=_about(SIZE, "The output of one step, or of a run."),
+    )
+    journal_bytes_max: int = field(
+        default=_LIMITS.journal_bytes_max,
+        metadata=_about(SIZE, "All recorded steps of one run."),
+    )
+    run_steps_max: int = field(
+        default=_LIMITS.run_steps_max,
+        metadata=_about(COUNT, "Steps of one run; 10,000 at most."),
+    )
+    frame_bytes_max: int = field(
+        default=_LIMITS.frame_bytes_max,
+        metadata=_about(SIZE, "One gRPC message."),
+    )
+    mailbox_commands_max: int = field(
+        default=_LIMITS.mailbox_commands_max,
+        metadata=_about(COUNT, "Commands that wait to be written; callers are refused beyond it."),
+    )
+    mailbox_bytes_max: int = field(
+        default=_LIMITS.mailbox_bytes_max,
+        metadata=_about(SIZE, "Bytes of the commands that wait to be written."),
+    )
+    failpoint: str | None = field(
+        default=None,
+        metadata=_about(
+            TEXT, "For crash tests: NAME:N kills the server the Nth time that it passes the point of that name."
+        ),
     )
 
     @property
     def limits(self) -> Limits:
         """What is too large, for the engine and for workers."""
-        return Limits(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)})
+        return Limits(**{one.name: getattr(self, one.name) for one in fields(Limits)})
 
     @property
     def settings(self) -> Settings:
@@ -191,12 +249,11 @@ class Config:
             )
 
     def _limit_problems(self) -> Iterator[Problem]:
-        names = [field.name for field in dataclasses.fields(Limits)]
+        names = [one.name for one in fields(Limits)]
         for text in self.limits.problems():
             yield Problem(tuple(name for name in names if name in text.split()), text)
 
 
 SETTINGS: Final = tuple(
-    Setting(field.name, field.default, field.metadata["kind"], field.metadata["doc"])
-    for field in dataclasses.fields(Config)
+    Setting(one.name, one.default, one.metadata["kind"], one.metadata["doc"]) for one in fields(Config)
 )

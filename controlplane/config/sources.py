@@ -74,7 +74,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
 
 
 def _from_file(flags: Mapping[str, Any], environ: Mapping[str, str], problems: list[str]) -> dict[str, _Raw]:
-    named_by, path = ("--config", flags.get("config")) if flags.get("config") else (FILE_VARIABLE, environ.get(FILE_VARIABLE))
+    named_by, path = (
+        ("--config", flags.get("config")) if flags.get("config") else (FILE_VARIABLE, environ.get(FILE_VARIABLE))
+    )
     if not path:
         return {}
     try:

@@ -25,7 +25,16 @@ _SIZE_UNITS: Final = {"GiB": KIB * MIB, "MiB": MIB, "KiB": KIB, "B": 1}
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|[smhd])")
 _SIZE: Final = re.compile(r"(\d+)\s*(b|kib|mib|gib)?", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\s:/\[\]]+)):(\d{1,5})")
-_SWITCH: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_SWITCH: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def _text(raw: object) -> str:
     return raw.strip()
 
 
-def _show_switch(value: bool) -> str:  # noqa: FBT001 the value of a setting, not an option of this function
+def _show_switch(value: bool) -> str:
     return "true" if value else "false"
 
 
@@ -160,9 +169,7 @@ _show_duration: Final = _show_in(_DURATION_UNITS)
 
 TEXT: Final = Kind("TEXT", "Write some text.", _parse_text, str)
 PATH: Final = Kind("PATH", "Write the path of a file.", _parse_path, str)
-ADDRESS: Final = Kind(
-    "HOST:PORT", "Write HOST:PORT, for example 127.0.0.1:7100 or [::1]:7100.", _parse_address, str
-)
+ADDRESS: Final = Kind("HOST:PORT", "Write HOST:PORT, for example 127.0.0.1:7100 or [::1]:7100.", _parse_address, str)
 SWITCH: Final = Kind("true|false", "Write true or false.", _parse_switch, _show_switch, is_bare=True)
 COUNT: Final = Kind("COUNT", "Write a whole number.", _parse_count, str, is_bare=True)
 SIZE: Final = Kind("SIZE", "Write for example 512KiB, 4MiB, or a number of bytes.", _parse_size, _show_in(_SIZE_UNITS))

@@ -25,7 +25,7 @@ _PAUSE_AFTER_FAILURE: Final = 1 * SECOND
 class Ran(NamedTuple):
     """What one turn of a loop did."""
 
-    count: int
+    done: int
     """How many things it did."""
     again_at: int
     """The moment of the next turn, unless the loop is woken before."""
@@ -65,7 +65,7 @@ class Loop(ABC):
             now = self._clock.now()
             try:
                 again_at = (await self.run_once(now)).again_at
-            except Exception:  # noqa: BLE001 one failure must not end what time has to do
+            except Exception:  # one failure must not end what time has to do
                 log.exception("loop_failed", loop=type(self).__name__)
                 again_at = now + _PAUSE_AFTER_FAILURE
             await self._wait_until(again_at)
