@@ -54,6 +54,24 @@ class FailedPrecondition(CallerError):
         self.reason = reason
 
 
+class TimedOut(CallerError):
+    """The caller was silent for longer than it may be."""
+
+    reason = "SILENT"
+
+
+class Superseded(CallerError):
+    """A newer stream of the same worker took over."""
+
+    reason = "SESSION_SUPERSEDED"
+
+
+class NotReading(CallerError):
+    """The caller does not take what it is sent."""
+
+    reason = "NOT_READING"
+
+
 class Saturated(SteplaneError):
     """The server has as much work queued as it may; try again in a moment."""
 

@@ -38,6 +38,15 @@ PAGE_MAX: Final = 1_000
 LINEAGE_DEFAULT: Final = 1_000
 LINEAGE_MAX: Final = 10_000
 
+#: What a request is told of at the most; a client that sends 5,000 bad events needs no 5,000 lines.
+VIOLATIONS_MAX: Final = 20
+#: A worker's stream has to begin with its hello within so long.
+HELLO_TIMEOUT: Final = 10 * SECOND
+#: A worker has to take a frame within so long.
+FRAME_TAKEN_TIMEOUT: Final = 20 * SECOND
+#: What may wait to be sent to one worker. A turn hands out journals of 64 MiB at the most.
+OUTBOX_BYTES_MAX: Final = 160 * MIB
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
