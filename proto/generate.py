@@ -1,12 +1,13 @@
-"""Generate the Python code of proto/ beside each user of it: `python proto/generate.py`.
+"""Generate the Python code of proto/ beside each user of it: `python proto/generate.py [--check]`.
 
-protoc writes absolute imports of `steplane.v1`; each copy lives in a package of its own, so they are rewritten.
+With `--check` nothing is written: it fails if what is there is not what would be written. protoc writes absolute imports of `steplane.v1`; each copy lives in a package of its own, so they are rewritten.
 """
 
 import re
 import sys
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from grpc_tools import protoc
 
@@ -43,6 +44,26 @@ def generate(package: str, target: Path) -> None:
         (path / "__init__.py").write_text(NOTE)
 
 
+def check(package: str, target: Path) -> list[str]:
+    """The files of one package that are stale."""
+    with TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        generate(package, fresh)
+        names = {
+            path.relative_to(base) for base in (fresh, target) for path in base.rglob("*.py*") if path.suffix != ".pyc"
+        }
+        return [str(target / name) for name in sorted(names) if _read(fresh / name) != _read(target / name)]
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
 if __name__ == "__main__":
-    for package, target in TARGETS.items():
-        generate(package, target)
+    if "--check" in sys.argv:
+        stale = [name for package, target in TARGETS.items() for name in check(package, target)]
+        if stale:
+            sys.exit("stale, run `make proto`:\n  " + "\n  ".join(stale))
+    else:
+        for package, target in TARGETS.items():
+            generate(package, target)
