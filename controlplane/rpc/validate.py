@@ -24,7 +24,6 @@ from controlplane.core.limits import (
     ID_BYTES_MAX,
     NAME_BYTES_MAX,
     RETRIES_MAX,
-    SECOND,
     SLUG_BYTES_MAX,
     TRACESTATE_BYTES_MAX,
     TRIGGERS_MAX,
@@ -34,6 +33,7 @@ from controlplane.core.limits import (
 from controlplane.core.records import NewEvent
 from controlplane.errors import FieldViolation, InvalidArgument
 from controlplane.gen.steplane.v1 import function_pb2, work_pb2
+from controlplane.rpc.translate import duration_of
 
 DEFAULT_NAMESPACE: Final = "default"
 RESERVED_PREFIX: Final = "steplane/"
@@ -260,7 +260,7 @@ def _retry(retry: function_pb2.RetryPolicy, found: Violations) -> None:
 
 
 def _delay(delay: Duration, field: str, found: Violations) -> None:
-    if not 0 <= delay.seconds * SECOND + delay.nanos // 1000 <= DAY:
+    if not 0 <= duration_of(delay) <= DAY:
         found.append(FieldViolation(field, "must be from 0 to 24 hours"))
 
 
