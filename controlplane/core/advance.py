@@ -187,9 +187,7 @@ _CARRY_OUT: Final[dict[ReportKind, Callable[[Decision, Report, RunRow], JournalR
 
 def is_blocked(entry: JournalRow) -> bool:
     """Whether a branch has to wait at this step: a retry's due time is taken away when it has come."""
-    return entry.state is StepState.PENDING or (
-        entry.state is StepState.RETRYING and entry.due_at is not None
-    )
+    return entry.state is StepState.PENDING or (entry.state is StepState.RETRYING and entry.due_at is not None)
 
 
 def free(d: Decision, run: RunRow) -> None:
@@ -229,11 +227,7 @@ def wake_run(d: Decision, timer: TimerRow) -> None:
 
 
 def _wake(d: Decision, run: RunRow) -> None:
-    d.set_run(
-        run._replace(
-            state=after(run.state, RunChange.WOKEN, run_id=run.id), queued_at=d.now, due_at=None
-        )
-    )
+    d.set_run(run._replace(state=after(run.state, RunChange.WOKEN, run_id=run.id), queued_at=d.now, due_at=None))
 
 
 def _record(d: Decision, run: RunRow, entry: JournalRow, *, size: int = 0) -> None:

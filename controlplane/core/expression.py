@@ -18,8 +18,32 @@ from controlplane.core.records import EventRow
 
 _VARIABLES: Final = frozenset({"event"})
 _FUNCTIONS: Final = frozenset(
-    "size int uint double string bytes timestamp duration contains startsWith endsWith matches type dyn getDate "
-    "getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes getMonth getSeconds".split()
+    [
+        "size",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "timestamp",
+        "duration",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "type",
+        "dyn",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+    ]
 )
 _MACRO_VARIABLE: Final = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
 

@@ -24,9 +24,7 @@ _ENDING: Final = {
 _PARKING: Final = frozenset({ReportKind.RUN_PARKED, ReportKind.RUN_FAILED})
 
 
-def judge(
-    report: Report, namespace: str, run: RunRow | None, entry: JournalRow | None, limits: Limits
-) -> Ack | None:
+def judge(report: Report, namespace: str, run: RunRow | None, entry: JournalRow | None, limits: Limits) -> Ack | None:
     """The refusal of a report, or `None` if it counts. `entry` is the step of that key, if it is recorded."""
     if report.problem:
         return _reject(report, report.problem_reason, report.problem)
@@ -50,9 +48,7 @@ def judge(
     return None
 
 
-def _judge_without_lease(
-    report: Report, run: RunRow, entry: JournalRow | None, kind: StepKind | None
-) -> Ack:
+def _judge_without_lease(report: Report, run: RunRow, entry: JournalRow | None, kind: StepKind | None) -> Ack:
     if report.epoch == run.epoch:
         if kind is not None and entry is not None and _is_recorded(report, entry):
             return Ack(report.run_id, report.epoch, report.step_key, AckStatus.DUPLICATE, entry)

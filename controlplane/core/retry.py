@@ -26,9 +26,7 @@ DEFAULT: Final = RetryPolicy(
 )
 
 
-def next_try(
-    policy: RetryPolicy, *, failures: int, never: bool, after: int | None, now: int, rng: Rng
-) -> int | None:
+def next_try(policy: RetryPolicy, *, failures: int, never: bool, after: int | None, now: int, rng: Rng) -> int | None:
     """When to try again after so many failures (1 or more), or `None` for never.
 
     A wish of the user's error (`never`, `after`) goes before the policy's delays, but not beyond its count of retries;

@@ -85,7 +85,7 @@ class Committer:
                 self._mailbox.wait()
                 self._work()
             self._work()
-        except BaseException as caught:  # noqa: BLE001 the thread's end must be known, whatever the cause
+        except BaseException as caught:
             error = caught
             log.critical("committer_failed", error=str(caught), exc_info=caught)
         self._loop.call_soon_threadsafe(self._set_stopped, error)
@@ -110,7 +110,7 @@ class Committer:
             except StoreError as error:
                 self._refuse(queued, error)
                 raise
-            except Exception:  # noqa: BLE001 a command that breaks a turn must not break those beside it
+            except Exception:
                 log.exception("turn_failed", commands=len(queued))
                 self._take_apart(queued)
 
@@ -121,7 +121,7 @@ class Committer:
             except StoreError as error:
                 self._refuse([item], error)
                 raise
-            except Exception as error:  # noqa: BLE001 it is the command's own answer
+            except Exception as error:
                 log.exception("command_failed", command=type(item[0]).__name__)
                 self._refuse([item], error)
 
@@ -138,18 +138,14 @@ class Committer:
             self._failpoint("before_commit")
             committed = commit(tx, turn, self._memory, queued)
         self._failpoint("after_commit")
-        self._loop.call_soon_threadsafe(
-            release, committed, self._mailbox, self._hub, self._on_timer
-        )
+        self._loop.call_soon_threadsafe(release, committed, self._mailbox, self._hub, self._on_timer)
         self._failpoint("after_release")
         self._has_more = turn.has_more
 
     def _refuse(self, queued: list[Queued], error: Exception) -> None:
         answers: list[Any] = [error] * len(queued)
         committed = Committed(queued, answers, [], [], None)
-        self._loop.call_soon_threadsafe(
-            release, committed, self._mailbox, self._hub, self._on_timer
-        )
+        self._loop.call_soon_threadsafe(release, committed, self._mailbox, self._hub, self._on_timer)
 
     def _tell_time(self) -> int:
         """The clock, but never going back: rows of one turn are not older than those of the turn before."""

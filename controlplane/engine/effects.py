@@ -45,9 +45,7 @@ def commit(tx: Tx, turn: Turn, memory: Memory, queued: list[Queued]) -> Committe
     return Committed(queued, turn.answers, deliveries, changed, min(due, default=None))
 
 
-def release(
-    committed: Committed, mailbox: Mailbox, hub: RunHub, on_timer: Callable[[int], None]
-) -> None:
+def release(committed: Committed, mailbox: Mailbox, hub: RunHub, on_timer: Callable[[int], None]) -> None:
     """Let the effects of a commit be seen; on the event loop's thread."""
     for (_, future), answer in zip(committed.queued, committed.answers, strict=True):
         if future is None or future.done():

@@ -53,9 +53,7 @@ class _Wanted:
     timers: int = 0
 
 
-def load(
-    tx: Tx, commands: Iterable[Command], sessions: SessionTable, *, now: int, dedupe_after: int
-) -> Facts:
+def load(tx: Tx, commands: Iterable[Command], sessions: SessionTable, *, now: int, dedupe_after: int) -> Facts:
     """Read what the commands need."""
     wanted = _Wanted()
     for command in commands:
@@ -80,7 +78,7 @@ def load(
     return facts
 
 
-def _want(wanted: _Wanted, command: Command, sessions: SessionTable, now: int) -> None:
+def _want(wanted: _Wanted, command: Command, sessions: SessionTable, now: int) -> None:  # noqa: C901, PLR0912 one flat case a command
     match command:
         case SubmitReports():
             _want_reports(wanted, command)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from controlplane.core.match import FunctionTable
 from controlplane.core.records import CronTrigger, Definition, EventTrigger, FunctionRow
-from controlplane.engine.commands import RegisterFunction, Registered
+from controlplane.engine.commands import Registered, RegisterFunction
 from controlplane.engine.run_commands import tick_timer
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ def _warnings(definition: Definition) -> list[str]:
     warnings = []
     if len(set(definition.triggers)) < len(definition.triggers):
         warnings.append("a trigger is given twice: it counts once")
-    for trigger in definition.triggers:
-        if isinstance(trigger, EventTrigger) and trigger.event == "*":
-            warnings.append('the trigger "*" starts the function for every event, its own children too')
+    if any(isinstance(trigger, EventTrigger) and trigger.event == "*" for trigger in definition.triggers):
+        warnings.append('the trigger "*" starts the function for every event, its own children too')
     if definition.retry.retries == 0:
         warnings.append("retries is 0: the first failure of a step is final")
     return warnings

@@ -50,9 +50,7 @@ def _taker(takers: dict[str, Taker], session: Session) -> Taker:
     return taker
 
 
-def _share_out(
-    turn: Turn, claims: dict[int, list[RunRow]], serving: dict[int, list[Taker]]
-) -> list[RunRow]:
+def _share_out(turn: Turn, claims: dict[int, list[RunRow]], serving: dict[int, list[Taker]]) -> list[RunRow]:
     leased: list[RunRow] = []
     budget = _JOURNAL_BYTES_MAX
     share = max(1, sum(len(runs) for runs in claims.values()) // max(1, len(claims)))

@@ -25,8 +25,8 @@ from controlplane.engine.commands import (
     SentEvents,
     SubmitReports,
     Sweep,
-    TriggerFunction,
     Triggered,
+    TriggerFunction,
 )
 from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from controlplane.store.interface import Swept
@@ -61,9 +61,7 @@ def cancel_run(turn: Turn, command: CancelRun) -> None:
     if run is None or run.namespace != command.namespace:
         raise NotFound(kind="run", name=command.run_id)
     if run.state in ENDED:
-        raise FailedPrecondition(
-            f"run {run.id} has ended already: {run.state.name}", reason="RUN_ENDED"
-        )
+        raise FailedPrecondition(f"run {run.id} has ended already: {run.state.name}", reason="RUN_ENDED")
     advance.cancel(turn.d, run, command.reason or "cancelled by an operator")
 
 

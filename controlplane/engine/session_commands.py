@@ -117,8 +117,7 @@ def expire_sessions(turn: Turn, _command: ExpireSessions) -> int:
     expired = [
         session.row.id
         for session in turn.sessions.table.expired(turn.now)
-        if (current := turn.sessions.get(session.row.id)) is not None
-        and current.row.expires_at <= turn.now
+        if (current := turn.sessions.get(session.row.id)) is not None and current.row.expires_at <= turn.now
     ]
     for session_id in expired:
         _end_session(turn, session_id, "the session was silent for too long")
@@ -147,12 +146,7 @@ def _function_keys(turn: Turn, command: Connect) -> frozenset[int]:
 def _held_run(turn: Turn, lease: Lease, namespace: str) -> RunRow | None:
     """The run of a lease, if that lease is the current one."""
     run = turn.d.runs.get(lease.run_id)
-    if (
-        run is None
-        or run.namespace != namespace
-        or run.state is not RunState.RUNNING
-        or run.epoch != lease.epoch
-    ):
+    if run is None or run.namespace != namespace or run.state is not RunState.RUNNING or run.epoch != lease.epoch:
         return None
     return run
 

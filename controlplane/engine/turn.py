@@ -105,13 +105,9 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], Any]] = {
 }
 
 
-def take_turn(
-    tx: Tx, commands: Sequence[Command], memory: Memory, settings: Settings, *, now: int, rng: Rng
-) -> Turn:
+def take_turn(tx: Tx, commands: Sequence[Command], memory: Memory, settings: Settings, *, now: int, rng: Rng) -> Turn:
     """Decide and write everything; the caller commits, and only then lets any of it be seen."""
-    facts = load(
-        tx, commands, memory.sessions, now=now, dedupe_after=now - settings.dedupe_window
-    )
+    facts = load(tx, commands, memory.sessions, now=now, dedupe_after=now - settings.dedupe_window)
     d = Decision(
         now=now,
         rng=rng,
@@ -140,6 +136,7 @@ def take_turn(
     if d.starting:
         enqueue.enqueue(d)
     _write(turn)
+    _address(turn)
     hand_out(turn)
     turn.answers = [finish() if callable(finish) else finish for finish in finishing]
     return turn
@@ -177,6 +174,11 @@ def _write(turn: Turn) -> None:
     if turn.session_rows:
         tx.upsert_sessions([row for row in turn.session_rows.values() if row is not None])
         tx.delete_sessions([id_ for id_, row in turn.session_rows.items() if row is None])
+
+
+def _address(turn: Turn) -> None:
+    """Sort the effects by session."""
+    d = turn.d
     for session_id, ack in d.acks:
         turn.delivery(session_id).acks.append(ack)
     for session_id, resolution in d.resolutions:
