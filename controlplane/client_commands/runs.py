@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from controlplane.client_commands.command import client_command, limit_option
-from controlplane.client_commands.input import Moment, split_function
+from controlplane.client_commands.input import moment, split_function
 from controlplane.client_commands.show.times import to_micros
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _STATES: Final = ("queued", "running", "waiting", "completed", "failed", "cancel
     help="Only in this state; may be given again. One of " + ", ".join(_STATES) + ".",
 )
 @click.option("--event", "event_id", default="", metavar="ID", help="Only those that this event started.")
-@click.option("--since", type=Moment(), help="Only those created since: ISO 8601, or so long ago (90s, 10m, 2h, 3d).")
+@click.option("--since", type=moment, help="Only those created since: ISO 8601, or so long ago (90s, 10m, 2h, 3d).")
 @limit_option(20)
 def runs(
     session: Session, *, function: str, states: tuple[str, ...], event_id: str, since: datetime | None, limit: int

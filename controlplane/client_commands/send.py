@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controlplane.client_commands.command import client_command
-from controlplane.client_commands.input import JsonObject, Moment
+from controlplane.client_commands.input import json_object, moment
 from controlplane.client_commands.problems import Wrong
 from controlplane.client_commands.show.times import to_micros
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("name")
-@click.argument("data", type=JsonObject(), default="{}", metavar="[JSON]")
+@click.argument("data", type=json_object, default="{}", metavar="[JSON]")
 @click.option("--id", "event_id", default="", metavar="ID", help="The event's id; a second one of it is not stored.")
-@click.option("--ts", type=Moment(), help="When it happened. In the future (+10m, or ISO 8601): it is held until then.")
+@click.option("--ts", type=moment, help="When it happened. In the future (+10m, or ISO 8601): it is held until then.")
 @click.option("--traceparent", default="", metavar="W3C", help="The trace context that it belongs to.")
 @click.option(
     "--wait", is_flag=True, help="Follow the runs that it starts until they end; exits with 1 unless all complete."
@@ -40,10 +40,10 @@ def send(
     NAME says what happened, JSON is an object that tells more: as it is, @FILE, or - for standard input. Prints the
     event's id once the event is on disk.
     """
-    moment = to_micros(ts) if ts else None
-    if wait and moment is not None and moment > session.screen.now():
+    at = to_micros(ts) if ts else None
+    if wait and at is not None and at > session.screen.now():
         raise Wrong("--wait cannot wait for an event of the future", remedy="Leave out --wait, or --ts.")
-    answer = session.server.send_event(name=name, data=data, id_=event_id, ts=moment, traceparent=traceparent)
+    answer = session.server.send_event(name=name, data=data, id_=event_id, ts=at, traceparent=traceparent)
     sent_id = answer.ids[0]
     session.screen.sent(sent_id, is_duplicate=answer.duplicates > 0)
     if wait:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controlplane.client_commands.command import client_command
-from controlplane.client_commands.input import JsonObject, split_function
+from controlplane.client_commands.input import json_object, split_function
 
 if TYPE_CHECKING:
     from controlplane.client_commands.session import Session
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("function", metavar="[APP/]FUNCTION")
-@click.argument("data", type=JsonObject(), default="{}", metavar="[JSON]")
+@click.argument("data", type=json_object, default="{}", metavar="[JSON]")
 @click.option(
     "--id", "event_id", default="", metavar="ID", help="Of the event made for it; a second one starts nothing."
 )

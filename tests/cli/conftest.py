@@ -1,3 +1,5 @@
+"""Fixtures of the tests of what client commands show."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""What users type is understood, or refused with what is wrong with it."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
@@ -7,11 +9,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from controlplane.client_commands.input import JsonObject, Moment, split_function
+from controlplane.client_commands.input import json_object, moment, split_function
 
 
 @click.command()
-@click.argument("data", type=JsonObject())
+@click.argument("data", type=json_object)
 def echo(data: bytes) -> None:
     """Say what was understood."""
     click.echo(data)
@@ -62,18 +64,17 @@ def test_bytes_that_are_no_text_are_a_usage_error() -> None:
 
 def test_moments() -> None:
     """A duration is ago, with a plus ahead; ISO 8601 is itself."""
-    moment = Moment()
     now = datetime.now(UTC)  # noqa: TID251 what typed moments count from
-    assert timedelta(minutes=9) < now - moment.convert("10m", None, None) <= timedelta(minutes=10)
-    assert timedelta(minutes=9) < moment.convert("+10m", None, None) - now < timedelta(minutes=11)
-    assert moment.convert("2026-01-31T12:00:00Z", None, None) == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert timedelta(minutes=9) < now - moment("10m") <= timedelta(minutes=10)
+    assert timedelta(minutes=9) < moment("+10m") - now < timedelta(minutes=11)
+    assert moment("2026-01-31T12:00:00Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["soon", "9999999w", "+", ""])
 def test_what_is_no_moment_is_a_usage_error(text: str) -> None:
     """It is refused, not guessed at."""
     with pytest.raises(click.BadParameter):
-        Moment().convert(text, None, None)
+        moment(text)
 
 
 def test_functions_are_named_with_or_without_their_app() -> None:

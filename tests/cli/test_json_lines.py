@@ -1,3 +1,5 @@
+"""Answers as JSON, for programs."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""A lineage as a tree, for people."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

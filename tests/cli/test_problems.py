@@ -1,3 +1,5 @@
+"""Each way to fail to reach a server is told in plain words, with a remedy and its exit code."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""One run, for people."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

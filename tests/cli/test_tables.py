@@ -1,3 +1,5 @@
+"""Lists as tables, for people."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Moments and durations as people say and type them."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
