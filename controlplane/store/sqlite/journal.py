@@ -53,6 +53,9 @@ ENTRIES_UPDATE = Many(
     _VALUES,
 )
 
+ENTRIES_NEWEST = """-- The last of the primary key.
+SELECT max(seq) FROM journal"""
+
 ENTRIES_GET = Many(
     f"""-- By journal_by_step.
     SELECT {_PACKED}
@@ -124,7 +127,7 @@ def insert(connection: Connection, rows: Sequence[JournalRow]) -> None:
 
 def update(connection: Connection, rows: Sequence[JournalRow]) -> None:
     """Store the new values of recorded steps."""
-    ENTRIES_UPDATE.update(connection, _values(rows))
+    ENTRIES_UPDATE.update(connection, _values(rows), newest=ENTRIES_NEWEST)
 
 
 def _values(rows: Sequence[JournalRow]) -> list[Any]:

@@ -29,7 +29,8 @@ _NAMED = """
 _PACKED_EVENT = packed(EVENT_COLUMNS.format(data="NULL"))
 
 RUNS_VIEW = f"""-- By runs_by_id.
-SELECT {_VIEW.format(output="runs.output")} FROM runs {_NAMED} WHERE runs.id = :run_id AND runs.namespace = :namespace"""
+SELECT {_VIEW.format(output="runs.output")} FROM runs {_NAMED}
+WHERE runs.id = :run_id AND runs.namespace = :namespace"""
 
 RUNS_LIST = f"""-- Backwards through runs_by_id, until there are enough that pass.
 SELECT {_PACKED_VIEW} FROM (

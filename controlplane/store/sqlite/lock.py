@@ -18,18 +18,19 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         """Take the lock for the database at `path`; raises `StoreError` if another process has it."""
         lock_path = path.with_name(path.name + ".lock")
-        self._descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = os.fdopen(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(self._descriptor, 32).decode().strip()
-            os.close(self._descriptor)
+            with self._file:
+                holder = self._file.readline().strip()
             raise StoreError(
                 f"{path}: another server uses it (process {holder or 'unknown'}); stop that one, or give another path"
             ) from None
-        os.truncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        self._file.truncate()
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
 
     def release(self) -> None:
         """Give the lock back."""
-        os.close(self._descriptor)
+        self._file.close()

@@ -176,10 +176,10 @@ def _timers(database: Database) -> None:
     _create_without_rowid(
         database,
         "timers",
-        {"due_at": int, "kind": int, "subject": str, "detail": str},
-        pk=("due_at", "kind", "subject", "detail"),
+        {"subject": str, "kind": int, "detail": str, "due_at": int},
+        pk=("subject", "kind", "detail", "due_at"),
     )
-    database.table("timers").create_index(["subject", "kind"], index_name="timers_by_subject")
+    database.table("timers").create_index(["due_at"], index_name="timers_by_due")
 
 
 def _sessions(database: Database) -> None:

@@ -92,20 +92,26 @@ class SqliteStore:
 
 
 def _lock(path: Path) -> FileLock:
+    """Take the lock, and make the file if there is none."""
     try:
-        return FileLock(path)
+        lock = FileLock(path)
+        try:
+            # SQLite gives the files that it makes beside this one the same rights.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except BaseException:
+            lock.release()
+            raise
     except FileNotFoundError:
         raise StoreError(f"{path}: there is no folder {path.parent}; make it, or give another path") from None
     except OSError as error:
         raise StoreError(
-            f"{path}: {error.strerror}; give the path of a file in a folder that the server's user can write to"
+            f"{path}: {error.strerror}; give the path of a file that the server's user can write"
         ) from None
+    return lock
 
 
 def _open(path: Path, synchronous: Synchronous) -> Writer:
     with blaming_disk(path):
-        # SQLite gives its other files the rights of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = connect_writer(path, synchronous=synchronous)
         try:
             migrate(connection)

@@ -33,7 +33,7 @@ SWEEP_JOURNALS_DELETE = Many(
     "(?)",
 )
 
-SWEEP_EVENTS_LOOK = f"""-- By primary key; then for each old event by runs_by_event, runs_by_id and timers_by_subject.
+SWEEP_EVENTS_LOOK = f"""-- By primary key; for each old event by runs_by_event, runs_by_id and the timers' own.
 SELECT {packed("key, received_at, can_go")} FROM (
   SELECT key, received_at, CASE WHEN received_at < :before THEN
     NOT EXISTS (SELECT 1 FROM runs WHERE runs.event_key = events.key)

@@ -23,6 +23,10 @@ from controlplane.store.sqlite.statement import (
 )
 
 _STATE = RunRow._fields.index("state")
+_DELIVERIES = RunRow._fields.index("deliveries")
+_SESSION_ID = RunRow._fields.index("session_id")
+_QUEUED_AT = RunRow._fields.index("queued_at")
+_STEP_COUNT = RunRow._fields.index("step_count")
 _HAS_TIMERS = RunRow._fields.index("has_timers")
 _OUTPUT = RunRow._fields.index("output")
 _FAILURE = RunRow._fields.index("failure")
@@ -48,8 +52,8 @@ RUNS_INSERT = Many(
 )
 
 _CHANGING = (
-    "state, epoch, attempt, deliveries, session_id, queued_at, due_at, started_at, ended_at, step_count, journal_bytes, "
-    "has_timers, output, output_encoding, failure"
+    "state, epoch, attempt, deliveries, session_id, queued_at, due_at, started_at, ended_at, step_count, "
+    "journal_bytes, has_timers, output, output_encoding, failure"
 )
 _CHANGING_VALUES = (
     f"?, ?, ?, ?, {TEXT_OR_NULL}, ?, {MOMENT_OR_NULL}, {MOMENT_OR_NULL}, {MOMENT_OR_NULL}, ?, ?, ?, {TEXT_OR_NULL}, ?, "
@@ -80,6 +84,9 @@ RUNS_UPDATE_PROGRESS = Many(
     INSERT INTO runs (id, {_PROGRESS}) VALUES {{rows}} ON CONFLICT (id) DO UPDATE SET {_set(_PROGRESS)}""",
     "(?, ?, ?, ?, ?)",
 )
+
+RUNS_NEWEST = """-- The last of the primary key.
+SELECT max(key) FROM runs"""
 
 RUNS_GET = Many(
     f"""-- By runs_by_id.
@@ -162,7 +169,7 @@ def insert(connection: Connection, live: LiveRuns, rows: Sequence[RunRow]) -> No
     new: list[Any] = []
     other: list[Any] = []
     for row in rows:
-        if row[_STATE : _STATE + 5] == _NEW_HEAD and row[_STATE + 6 :] == _NEW_TAIL:
+        if row[_STATE:_QUEUED_AT] == _NEW_HEAD and row[_QUEUED_AT + 1 :] == _NEW_TAIL:
             new += row[:_STATE]
             new.append(row.queued_at)
         else:
@@ -186,18 +193,17 @@ def update(connection: Connection, live: LiveRuns, rows: Iterable[RunRow]) -> No
             other.append(row.id)
             other += _changing_values(row)
     if progress:
-        RUNS_UPDATE_PROGRESS.update(connection, progress)
+        RUNS_UPDATE_PROGRESS.update(connection, progress, newest=RUNS_NEWEST)
     if other:
-        RUNS_UPDATE.update(connection, other)
+        RUNS_UPDATE.update(connection, other, newest=RUNS_NEWEST)
     live.put(rows)
 
 
 def _is_progress(before: RunRow, row: RunRow) -> bool:
     """Whether nothing changed but what `RUNS_UPDATE_PROGRESS` writes."""
     return (
-        row.state is RunState.RUNNING
-        and row[7:10] == before[7:10]
-        and row[11:16] == before[11:16]
+        row[_SESSION_ID:_STEP_COUNT] == before[_SESSION_ID:_STEP_COUNT]
+        and row[_STATE:_DELIVERIES] == before[_STATE:_DELIVERIES]
         and row[_OUTPUT:] == before[_OUTPUT:]
     )
 

@@ -1,8 +1,8 @@
 """Runs statements, in sets, and turns what the disk does wrong into a `StoreError`.
 
-With each step of a statement the thread gives up the interpreter's lock, and to get it back from a busy event loop takes
-longer than the step. So rows are written by one statement with a long VALUES list, and read as one JSON text; neither
-steps once a row.
+With each step of a statement the thread gives up the interpreter's lock, and to get it back from a busy event loop
+takes longer than the step. So rows are written by one statement with a long VALUES list, and read as one JSON text;
+neither steps once a row.
 
 Binding follows the driver's fast path: it takes `int`, `str` and `bytearray` as they are, but asks a registry about
 each `None`, `bytes`, `bool` or enum. So these are converted by who calls, and NULL is bound as a value that the column
@@ -97,11 +97,11 @@ class Many:
             changed += run(connection, sql, part)
         return changed
 
-    def update(self, connection: Connection, values: list[Any]) -> None:
-        """Run an INSERT that is to find all its rows there, and to change them only."""
-        before = _last_insert(connection)
+    def update(self, connection: Connection, values: list[Any], *, newest: str) -> None:
+        """Run an INSERT that is to find all its rows there, and to change them; `newest` gets the last row's key."""
+        before = fetch_value(connection, newest)
         self.run(connection, values)
-        assert _last_insert(connection) == before, "a row was to be changed that is not there"
+        assert fetch_value(connection, newest) == before, "a row was to be changed that is not there"
 
     def fetch(self, connection: Connection, values: list[Any]) -> list[Any]:
         """All rows of a query with the values of all rows, one after the other."""
@@ -154,11 +154,6 @@ def blaming_disk(path: Path) -> Iterator[None]:
         raise
 
 
-def _last_insert(connection: Connection) -> int:
-    found: int = fetch_value(connection, "SELECT last_insert_rowid()")
-    return found
-
-
 _REMEDIES: Final = {
     sqlite3.SQLITE_BUSY: "another program holds a lock on it; close that program",
     sqlite3.SQLITE_LOCKED: "another program holds a lock on it; close that program",
@@ -168,7 +163,7 @@ _REMEDIES: Final = {
     sqlite3.SQLITE_CANTOPEN: "it can't be opened; let the server's user own the file and its folder",
     sqlite3.SQLITE_FULL: "the disk is full; make room and start the server again",
     sqlite3.SQLITE_IOERR: "the disk failed; check it, then start the server again",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore a backup, or save what can be saved with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup, or save what can be saved with `sqlite3 FILE .recover`",
     sqlite3.SQLITE_NOTADB: "it is not an SQLite file; give another path",
 }
 

@@ -11,33 +11,36 @@ from controlplane.store.sqlite.statement import Many, fetch, fetch_packed, fetch
 
 _KINDS: Final = (None, *TimerKind)
 
-TIMERS_DUE = f"""-- In the order of the primary key.
+TIMERS_DUE = f"""-- In the order of timers_by_due, and from it alone.
 SELECT {packed("due_at, kind, subject, detail")} FROM (
-  SELECT due_at, kind, subject, detail FROM timers WHERE due_at <= ? ORDER BY due_at, kind, subject, detail LIMIT ?
+  SELECT due_at, kind, subject, detail FROM timers WHERE due_at <= ? ORDER BY due_at LIMIT ?
 )"""
 
-TIMERS_NEXT_DUE = """-- The first of the primary key.
+TIMERS_NEXT_DUE = """-- The first of timers_by_due.
 SELECT min(due_at) FROM timers"""
 
 TIMERS_INSERT = Many(
     """-- By primary key.
-    INSERT INTO timers (due_at, kind, subject, detail) VALUES {rows} ON CONFLICT DO NOTHING""",
+    INSERT INTO timers (subject, kind, detail, due_at) VALUES {rows} ON CONFLICT DO NOTHING""",
     "(?, ?, ?, ?)",
 )
 
 TIMERS_DELETE = Many(
-    """-- By primary key.
-    DELETE FROM timers WHERE (due_at, kind, subject, detail) IN (VALUES {rows})""",
+    """-- By timers_by_due. Without the types, or with a bare VALUES list, it would look at more timers than these.
+    DELETE FROM timers WHERE (subject, kind, detail, due_at) IN (
+      SELECT CAST(column1 AS TEXT), CAST(column2 AS INTEGER), CAST(column3 AS TEXT), CAST(column4 AS INTEGER)
+      FROM (VALUES {rows})
+    )""",
     "(?, ?, ?, ?)",
 )
 
 TIMERS_DELETE_OF_RUNS = Many(
-    f"""-- By timers_by_subject.
+    f"""-- By primary key.
     DELETE FROM timers WHERE subject IN (VALUES {{rows}}) AND kind IN ({TimerKind.STEP:d}, {TimerKind.RUN:d})""",
     "(?)",
 )
 
-TIMERS_OF_SUBJECT = """-- By timers_by_subject.
+TIMERS_OF_SUBJECT = """-- By primary key.
 SELECT due_at, kind, subject, detail FROM timers WHERE subject = ? AND kind = ?"""
 
 
@@ -86,7 +89,7 @@ def replace_cron(connection: Connection, function_key: int, rows: Sequence[Timer
 def _values(rows: Iterable[TimerRow]) -> list[Any]:
     values: list[Any] = []
     for due_at, kind, subject, detail in rows:
-        values += (due_at, int(kind), subject, detail)
+        values += (subject, int(kind), detail, due_at)
     return values
 
 
