@@ -94,7 +94,7 @@ def event_problems(event: NewEvent, limits: Limits, now: int) -> Sequence[tuple[
         return ()
     pairs = (
         ("id", text_problem(id_, ID_BYTES_MAX) if id_ else None),
-        ("data.encoding", _encoding_problem(encoding)),
+        ("data.encoding", encoding_problem(encoding)),
         ("data", _data_problem(data, encoding, limits)),
         ("ts", None if ts is None else _ts_problem(ts, now)),
         ("traceparent", None if not traceparent or is_traceparent(traceparent) else "is not a W3C traceparent"),
@@ -190,7 +190,8 @@ def _data_problem(data: bytes, encoding: str, limits: Limits) -> str | None:
     return problem
 
 
-def _encoding_problem(encoding: str) -> str | None:
+def encoding_problem(encoding: str) -> str | None:
+    """What is wrong with the name of an encoding."""
     return _printable_problem(encoding, SLUG_BYTES_MAX) if encoding else None
 
 
