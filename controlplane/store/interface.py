@@ -23,7 +23,11 @@ from controlplane.core.states import RunState
 
 
 class RunFilter(NamedTuple):
-    """Which runs to list; `None` and empty mean all."""
+    """Which runs to list; `None` and empty mean all.
+
+    Created at `created_min` or later, and before `created_max`. Ids of runs are ULIDs of the moment `created_at`, so that a
+    store may bound its search by id.
+    """
 
     namespace: str
     app_id: str = ""
@@ -147,7 +151,7 @@ class Tx(Protocol):
     # Timers
 
     def timers_due(self, now: int, limit: int) -> list[TimerRow]:
-        """The timers due at `now` or before, earliest first."""
+        """The timers due at `now` or before, earliest first; those due at the same moment in any order."""
         ...
 
     def insert_timers(self, rows: Iterable[TimerRow]) -> None:

@@ -18,8 +18,8 @@ Synchronous = Literal["full", "normal", "off"]
 #: A guard for the case that somebody looks into the file with another program.
 _BUSY_SECONDS = 5.0
 _STATEMENTS_CACHED = 1_024
-_WRITER_CACHE_BYTES = 64 * MIB
-_READER_CACHE_BYTES = 4 * MIB
+_WRITER_CACHE_BYTES = 16 * MIB
+_READER_CACHE_BYTES = 2 * MIB
 _CHECKPOINT_PAGES = 4_000
 _WAL_BYTES_KEPT = 64 * MIB
 
