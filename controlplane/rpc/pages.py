@@ -17,10 +17,7 @@ from controlplane.gen.steplane.v1 import function_pb2, run_pb2
 _DIGEST_BYTES: Final = 8
 
 ListRequest: TypeAlias = (
-    run_pb2.ListRunsRequest
-    | run_pb2.ListJournalRequest
-    | run_pb2.ListEventsRequest
-    | function_pb2.ListFunctionsRequest
+    run_pb2.ListRunsRequest | run_pb2.ListJournalRequest | run_pb2.ListEventsRequest | function_pb2.ListFunctionsRequest
 )
 
 
