@@ -12,6 +12,7 @@ class RunHub:
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self.is_closed = False
 
     @contextmanager
     def watch(self, run_id: str) -> Iterator[asyncio.Event]:
@@ -36,3 +37,8 @@ class RunHub:
         for run_id in run_ids:
             for changed in self._watchers.get(run_id, ()):
                 changed.set()
+
+    def close(self) -> None:
+        """The server is stopping: every watcher is woken, and is to give up."""
+        self.is_closed = True
+        self.notify(list(self._watchers))

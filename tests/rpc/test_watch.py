@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.core.states import RunState
 from controlplane.engine.hub import RunHub
-from controlplane.errors import NotFound
+from controlplane.errors import NotFound, Stopping
 from controlplane.rpc.watch import watch_run
 from controlplane.store.interface import RunView
 from tests.store import rows
@@ -148,4 +148,18 @@ async def test_a_watch_that_is_cancelled_leaves_nothing(hub: RunHub, shelf: Shel
     waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
+    assert not hub.is_watched
+
+
+async def test_a_watch_ends_when_the_server_stops(hub: RunHub, shelf: Shelf) -> None:
+    """A stopping server does not wait for runs to end: watchers are told to look elsewhere, before and after."""
+    views = watching(hub, shelf)
+    await anext(views)
+    hub.close()
+    with pytest.raises(Stopping):
+        await anext(views)
+    late = watching(hub, shelf)
+    assert (await anext(late)).run.state is RunState.QUEUED
+    with pytest.raises(Stopping):
+        await anext(late)
     assert not hub.is_watched
