@@ -22,7 +22,7 @@ from controlplane.rpc.translate import duration_of, moment_of, new_events
 _NULL: Final = b"null"
 
 
-class _Wrong(Exception):  # noqa: N818 it never leaves this file
+class _Wrong(Exception):
     """A report is wrong in form."""
 
     def __init__(self, reason: str, text: str) -> None:
@@ -121,10 +121,9 @@ def _sleep_started(message: work_pb2.Report, _limits: Limits, now: int) -> Repor
 def _events_sent(message: work_pb2.Report, limits: Limits, now: int) -> Report:
     body = message.events_sent
     step_key = _step_key(message)
+    _refuse_events(validate.batch(len(body.events), body.ByteSize(), limits))
     events = new_events(body.events)
-    found = validate.events(events, size=body.ByteSize(), limits=limits, now=now)
-    if found:
-        raise _Wrong("INVALID_EVENTS", "; ".join(f"{field}: {problem}" for field, problem in found))
+    _refuse_events(validate.events(events, limits, now))
     return Report(
         ReportKind.EVENTS_SENT, message.run_id, message.epoch, step_key, _started_at(message, now), events=events
     )
@@ -211,6 +210,11 @@ def _check_output(data: bytes, encoding: str, limits: Limits) -> None:
     problem = validate.json_problem(data) if encoding in ("", "json") else validate.encoding_problem(encoding)
     if problem is not None:
         raise _Wrong("INVALID_OUTPUT", f"the output {problem}")
+
+
+def _refuse_events(found: validate.Violations) -> None:
+    if found:
+        raise _Wrong("INVALID_EVENTS", "; ".join(f"{field}: {problem}" for field, problem in found))
 
 
 def _started_at(message: work_pb2.Report, now: int) -> int:

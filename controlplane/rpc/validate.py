@@ -58,16 +58,21 @@ def namespace_of(text: str, found: Violations, field: str = "namespace") -> str:
     return text or DEFAULT_NAMESPACE
 
 
-def events(batch: Sequence[NewEvent], *, size: int, limits: Limits, now: int, field: str = "events") -> Violations:
-    """What is wrong with the events of one call or step, `size` bytes in all."""
-    if not batch:
+def batch(count: int, size: int, limits: Limits, field: str = "events") -> Violations:
+    """What is wrong with the size of a batch of `count` events and `size` bytes. To be asked before they are looked at."""
+    if count < 1:
         return [FieldViolation(field, "must have at least one event")]
-    if len(batch) > limits.batch_events_max:
-        return [FieldViolation(field, f"has {len(batch)} events; a batch has {limits.batch_events_max} at most")]
+    if count > limits.batch_events_max:
+        return [FieldViolation(field, f"has {count} events; a batch has {limits.batch_events_max} at most")]
     if size > limits.batch_bytes_max:
         return [FieldViolation(field, f"has {size} bytes; a batch has {limits.batch_bytes_max} at most")]
+    return []
+
+
+def events(records: Sequence[NewEvent], limits: Limits, now: int, field: str = "events") -> Violations:
+    """What is wrong with the events of one call or step."""
     found: Violations = []
-    for index, event in enumerate(batch):
+    for index, event in enumerate(records):
         problem = name_problem(event.name)
         if problem is not None:
             found.append(FieldViolation(f"{field}[{index}].name", problem))

@@ -1,0 +1,42 @@
+"""EventService: takes batches of events in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import grpc
+from typing_extensions import override
+
+from controlplane.core.limits import Limits
+from controlplane.engine.commands import SendEvents, SentEvents
+from controlplane.engine.mailbox import Mailbox
+from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
+from controlplane.rpc import validate
+from controlplane.rpc.trace_metadata import trace_of
+from controlplane.rpc.translate import new_events
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class EventService(event_pb2_grpc.EventServiceServicer):
+    """Takes events in."""
+
+    def __init__(self, *, mailbox: Mailbox, limits: Limits, clock: Callable[[], int]) -> None:
+        self._mailbox = mailbox
+        self._limits = limits
+        self._clock = clock
+
+    @override
+    async def SendEvents(self, request: event_pb2.SendEventsRequest, context: _Context) -> event_pb2.SendEventsResponse:
+        found: validate.Violations = []
+        namespace = validate.namespace_of(request.namespace, found)
+        size = request.ByteSize()
+        found += validate.batch(len(request.events), size, self._limits)
+        validate.refuse(found)
+        events = new_events(request.events, *trace_of(context))
+        validate.refuse(validate.events(events, self._limits, self._clock()))
+        command = SendEvents(namespace=namespace, events=events, size=size)
+        # A caller that gives up meanwhile takes nothing back: its events are committed all the same.
+        sent: SentEvents = await self._mailbox.submit(command)
+        return event_pb2.SendEventsResponse(ids=sent.ids, duplicates=sent.duplicates)

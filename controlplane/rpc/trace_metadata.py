@@ -1,0 +1,34 @@
+"""The W3C trace context in a call's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
+
+from controlplane.core.ids import is_traceparent
+from controlplane.rpc.validate import tracestate_problem
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class Trace(NamedTuple):
+    """A trace context; both are empty if there is none."""
+
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+def trace_of(context: Context) -> Trace:
+    """The trace context that a call belongs to. One that is not valid is ignored, as W3C says."""
+    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+    traceparent = tracestate = ""
+    for key, value in metadata:
+        if key == "traceparent":
+            traceparent = str(value)
+        elif key == "tracestate":
+            tracestate = str(value)
+    if not traceparent or not is_traceparent(traceparent):
+        return Trace()
+    return Trace(traceparent, "" if tracestate_problem(tracestate) else tracestate)
