@@ -7,9 +7,12 @@ implements it; it must not block and must not raise.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from controlplane.core.records import Ack, Cancellation, Invocation, Lease, Resolution
+
+CLOSED_SILENT: Final = "the session was silent for too long"
+CLOSED_SUPERSEDED: Final = "the worker opened a newer stream"
 
 
 @dataclass(slots=True)
@@ -25,7 +28,7 @@ class Delivery:
     drained: int | None = None
     """How many invocations were ever sent, if the worker asked to drain: none follow this delivery."""
     closed: str = ""
-    """Why the server ends the session, if it does: nothing follows this delivery."""
+    """Why the server ends the session, if it does (one of the texts above): nothing follows this delivery."""
 
 
 class Outbox(Protocol):

@@ -17,6 +17,7 @@ from controlplane.engine.commands import (
     Release,
     Welcomed,
 )
+from controlplane.engine.outbox import CLOSED_SILENT, CLOSED_SUPERSEDED
 from controlplane.engine.sessions import Session, instance_of
 from controlplane.errors import FieldViolation, InvalidArgument
 
@@ -45,7 +46,7 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
             turn.d.set_run(run._replace(session_id=row.id))
             resumed.append(lease)
     if before is not None:
-        _end_session(turn, before, "the worker opened a newer stream")
+        _end_session(turn, before, CLOSED_SUPERSEDED)
     turn.sessions.add(Session(row, function_keys, command.outbox))
     turn.session_rows[row.id] = row
     return Welcomed(row.id, tuple(resumed))
@@ -120,7 +121,7 @@ def expire_sessions(turn: Turn, _command: ExpireSessions) -> int:
         if (current := turn.sessions.get(session.row.id)) is not None and current.row.expires_at <= turn.now
     ]
     for session_id in expired:
-        _end_session(turn, session_id, "the session was silent for too long")
+        _end_session(turn, session_id, CLOSED_SILENT)
     return len(expired)
 
 
