@@ -74,3 +74,12 @@ def test_a_state_of_a_newer_server_is_shown_as_unknown(drawn: Drawn, pen: Pen) -
     shown = run("R1", "mail/load", COMPLETED, event_id="E1")
     shown.state = 99  # type: ignore[assignment]  # what a newer server may send
     assert "? mail/load  R1  unknown" in drawn(progress_line(shown, pen))
+
+
+def test_a_narrow_terminal_cuts_results_only(drawn: Drawn, pen: Pen) -> None:
+    """Names and states of steps are there at 80 columns; long outputs give way."""
+    steps = [step("fetch-all-the-users#0", output=b'"' + b"x" * 200 + b'"')]
+    lines = drawn(run_page(run("R1", "a/b", COMPLETED, event_id="E1", took=1, steps=1), steps, pen), width=80)
+    (line,) = [line for line in lines.splitlines() if "fetch" in line]
+    assert line.startswith("✔  fetch-all-the-users  run   +100 ms  12 ms   ")
+    assert line.endswith("x…")

@@ -47,7 +47,7 @@ def test_durations_are_said_in_two_units_at_most(length: int, text: str) -> None
         (-0.4, "just now"),
         (3, "3 s ago"),
         (150, "2 min ago"),
-        (-7_300, "in 2 h"),
+        (-7_300, "in 2 h 1 min"),
         (200_000, "2 d ago"),
     ],
 )

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controlplane.client_commands.show import json_lines
-from controlplane.client_commands.show.tables import plain_table
+from controlplane.client_commands.show.tables import add_filler, plain_table
 from controlplane.client_commands.show.times import absolute, duration, micros, relative
 from controlplane.client_commands.show.words import (
     ENDED,
@@ -74,7 +74,8 @@ def run_status(run: run_pb2.Run, pen: Pen) -> Text:
         text.append(f", goes on {relative(micros(run.due_time), pen.now)}")
     else:
         text.append(f", {pen.since(created, 0)} so far")
-    if run.attempt:
+    # One that failed for good at once has said so.
+    if run.attempt > (run.state == run_pb2.RUN_STATE_FAILED):
         text.append(f", body failed {count(run.attempt, 'time')}", "yellow")
     if run.HasField("failure"):
         text.append(" · ").append_text(pen.failure(run.failure))
@@ -127,7 +128,7 @@ def trace_id(traceparent: str) -> str:
 
 def _steps_table(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: Pen) -> Table:
     table = plain_table("", "step", "kind", "at", "status")
-    table.add_column("result", no_wrap=True, overflow="ellipsis", ratio=1)
+    add_filler(table, "result")
     origin = micros(run.create_time)
     for step in steps:
         table.add_row(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _WIDE: Final = 120
 """From so many columns on there is room for what is only nice to know."""
 _DATA_WIDTH: Final = 200
+_ID_WIDTH: Final = 26
+"""Of the ids that the server makes."""
 _SERVER_PREFIX: Final = "steplane/"
 _FIXED: Final = frozenset({"", "state", "run", "created", "received", "took", "at", "kind"})
 """Columns that keep their width on a narrow terminal."""
@@ -50,15 +52,16 @@ def events_table(events: Iterable[run_pb2.EventRecord], pen: Pen, width: int) ->
     """Events, one a row."""
     is_wide = width >= _WIDE
     table = plain_table("received", "name", "event", "sent by")
+    table.columns[2].min_width = _ID_WIDTH
     if is_wide:
-        table.add_column("data", no_wrap=True, overflow="ellipsis", ratio=1)
+        add_filler(table, "data")
     for record in events:
         event = record.event
         cells = [
             _moment(micros(record.receive_time), pen, is_wide=is_wide),
             Text(printable(event.name)),
             Text(printable(event.id)),
-            event_source(record),
+            _source(record, is_wide=is_wide),
         ]
         if is_wide:
             cells.append(Text(one_line(json_lines.line(json_lines.payload_data(event.data)), _DATA_WIDTH), "dim"))
@@ -83,13 +86,6 @@ def functions_table(functions: Iterable[function_pb2.Function], pen: Pen, width:
     return table
 
 
-def event_source(record: run_pb2.EventRecord) -> Text:
-    """Who sent an event: a step of a run, the server itself (a tick, a trigger), or somebody outside."""
-    if not record.source_run_id:
-        return Text("server" if record.event.name.startswith(_SERVER_PREFIX) else "producer", "dim")
-    return Text.assemble(printable(step_name(record.source_step_key)), (f" of {record.source_run_id}", "dim"))
-
-
 def plain_table(*headers: str) -> Table:
     """A table without lines; more columns may follow. Names are folded, never cut, so that they can be copied."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
@@ -98,9 +94,23 @@ def plain_table(*headers: str) -> Table:
     return table
 
 
+def add_filler(table: Table, header: str) -> None:
+    """A last column that takes what room the others leave, and is cut where that ends."""
+    table.expand = True
+    table.add_column(header, no_wrap=True, overflow="ellipsis", ratio=1)
+
+
 def more(shown: int, noun: str) -> Text:
     """What to say below a list that goes on."""
     return Text(f"The first {count(shown, noun)}; there are more: --limit.", "dim")
+
+
+def _source(record: run_pb2.EventRecord, *, is_wide: bool) -> Text:
+    """Who sent an event: a step of a run, the server itself (a tick, a trigger), or somebody outside."""
+    if not record.source_run_id:
+        return Text("server" if record.event.name.startswith(_SERVER_PREFIX) else "producer", "dim")
+    text = Text.assemble(("step ", "dim"), printable(step_name(record.source_step_key)))
+    return text.append(f" of {record.source_run_id}", "dim") if is_wide else text
 
 
 def _moment(moment: int, pen: Pen, *, is_wide: bool) -> Text:

@@ -30,12 +30,11 @@ def absolute(moment: int, zone: tzinfo | None) -> str:
 
 
 def relative(moment: int, now: int) -> str:
-    """A moment as it lies from now: `just now`, `3 min ago`, `in 2 h`."""
-    distance = abs(now - moment)
-    if distance < _SECOND:
+    """A moment as it lies from now: `just now`, `3 min ago`, `in 2 h 5 min`. What comes is waited for: it is told closer."""
+    distance = now - moment
+    if abs(distance) < _SECOND:
         return "just now"
-    text = _largest(distance)
-    return f"in {text}" if moment > now else f"{text} ago"
+    return f"in {duration(-distance)}" if distance < 0 else f"{_largest(distance)} ago"
 
 
 def duration(length: int) -> str:
