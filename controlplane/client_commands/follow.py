@@ -34,7 +34,7 @@ def follow_runs(server: Server, screen: Screen, run_ids: Sequence[str]) -> None:
 
     def live_view() -> RenderableType:
         pen = screen.pen()
-        return Group(*(run_page.progress_line(run, pen) for run in latest.values()))
+        return Group(*(run_page.progress_line(latest[run_id], pen) for run_id in run_ids if run_id in latest))
 
     changes = _changes(server, run_ids)
     if screen.console.is_terminal and not screen.as_json:

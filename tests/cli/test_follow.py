@@ -97,7 +97,7 @@ def test_on_a_terminal_the_end_stays() -> None:
     """What was shown while waiting is overwritten; each run's end is left on the screen."""
     stage = Stage(is_terminal=True)
     follow_runs(server(R1=[RUNNING, COMPLETED], R2=[COMPLETED]), stage.screen, ["R1", "R2"])
-    assert sorted(stage.lines[-2:]) == ["✔ mail/send  R1  completed in 2.0 s", "✔ mail/send  R2  completed in 2.0 s"]
+    assert stage.lines[-2:] == ["✔ mail/send  R1  completed in 2.0 s", "✔ mail/send  R2  completed in 2.0 s"]
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
