@@ -16,6 +16,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from typing_extensions import override
 
+from controlplane.core.limits import Limits
 from controlplane.errors import FieldViolation, InvalidArgument, SteplaneError
 from controlplane.rpc.status import status_of
 
@@ -25,13 +26,16 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Parse: TypeAlias = Callable[[bytes], Any]
 
+_MESSAGE_BYTES_MAX: Final = Limits().frame_bytes_max
+_TOO_LARGE: Final = "has {size} bytes; a message has {bytes_max} at most"
 _UNREADABLE: Final = "is not a valid {name}: its bytes do not follow the contract, or a text in it is not UTF-8"
 
 
 class Calls(grpc.aio.ServerInterceptor):
     """Wraps the methods of all services."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, message_bytes_max: int = _MESSAGE_BYTES_MAX) -> None:
+        self._message_bytes_max = message_bytes_max
         self._wrapped: dict[str, Handler] = {}
 
     @override
@@ -47,27 +51,21 @@ class Calls(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            found = self._wrapped[method] = _wrap(method, handler)
+            found = self._wrapped[method] = _wrap(method, handler, self._message_bytes_max)
         return found
 
 
-def _wrap(method: str, handler: Any) -> Handler:
-    behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+def _wrap(method: str, handler: Any, message_bytes_max: int) -> Handler:
+    parse = _checked(handler.request_deserializer, message_bytes_max)
     if handler.request_streaming:
-        make = grpc.stream_stream_rpc_method_handler if handler.response_streaming else None
-        parse = _raising(handler.request_deserializer)
+        assert handler.response_streaming, f"{method}: no service has calls of this shape yet"
+        behaviour, make = handler.stream_stream, grpc.stream_stream_rpc_method_handler
+    elif handler.response_streaming:
+        behaviour, make, parse = handler.unary_stream, grpc.unary_stream_rpc_method_handler, _telling(parse)
     else:
-        make = (
-            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        parse = _telling(handler.request_deserializer)
-    if make is None:
-        raise NotImplementedError(f"{method}: no service has calls of this shape yet")
-    call: Any = (
-        _around_generator(method, behaviour)
-        if inspect.isasyncgenfunction(behaviour)
-        else _around_coroutine(method, behaviour)
-    )
+        behaviour, make, parse = handler.unary_unary, grpc.unary_unary_rpc_method_handler, _telling(parse)
+    is_generator = inspect.isasyncgenfunction(behaviour)
+    call: Any = _around_generator(method, behaviour) if is_generator else _around_coroutine(method, behaviour)
     wrapped: Handler = make(call, request_deserializer=parse, response_serializer=handler.response_serializer)
     return wrapped
 
@@ -123,35 +121,28 @@ async def _abort(context: Context, method: str, error: Exception) -> NoReturn:
     await context.abort(status.code, status.message, status.trailers)
 
 
-def _raising(parse: Parse) -> Parse:
-    """For streams, whose requests are read inside the call: the error is raised where they are read."""
-    name = _name_of(parse)
+def _checked(parse: Parse, bytes_max: int) -> Parse:
+    """Raises `InvalidArgument` for what is no message, which gRPC would call an unknown error."""
+    name = str(parse(b"").DESCRIPTOR.name)
 
     def read(raw: bytes) -> Any:
+        if len(raw) > bytes_max:
+            raise InvalidArgument(FieldViolation("request", _TOO_LARGE.format(size=len(raw), bytes_max=bytes_max)))
         try:
             return parse(raw)
         except DecodeError:
-            raise _unreadable(name) from None
+            raise InvalidArgument(FieldViolation("request", _UNREADABLE.format(name=name))) from None
 
     return read
 
 
 def _telling(parse: Parse) -> Parse:
     """For single requests, which gRPC reads before the call: the error is passed on in place of the request."""
-    name = _name_of(parse)
 
     def read(raw: bytes) -> Any:
         try:
             return parse(raw)
-        except DecodeError:
-            return _unreadable(name)
+        except InvalidArgument as error:
+            return error
 
     return read
-
-
-def _unreadable(name: str) -> InvalidArgument:
-    return InvalidArgument(FieldViolation("request", _UNREADABLE.format(name=name)))
-
-
-def _name_of(parse: Parse) -> str:
-    return str(parse(b"").DESCRIPTOR.name)

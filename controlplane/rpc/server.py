@@ -66,7 +66,9 @@ class RpcServer:
 
     def __init__(self, services: Services, *, limits: Limits, tls: Tls | None, with_reflection: bool) -> None:
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=(Calls(),), options=_options(limits))
+        self._server = grpc.aio.server(
+            interceptors=(Calls(message_bytes_max=limits.frame_bytes_max),), options=_options(limits)
+        )
         self._tls = tls
         event_pb2_grpc.add_EventServiceServicer_to_server(services.events, self._server)
         function_pb2_grpc.add_FunctionServiceServicer_to_server(services.functions, self._server)
@@ -108,7 +110,8 @@ class RpcServer:
 
 def _options(limits: Limits) -> Sequence[tuple[str, int]]:
     return (
-        ("grpc.max_receive_message_length", limits.frame_bytes_max),
+        # What is up to twice too large is read, to be refused with the limit named; gRPC itself refuses all beyond.
+        ("grpc.max_receive_message_length", 2 * limits.frame_bytes_max),
         ("grpc.max_send_message_length", -1),
         # Two servers on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
