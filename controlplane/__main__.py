@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from controlplane.cli import main
 
-main(prog_name="steplane")
+if __name__ == "__main__":
+    main(prog_name="steplane")

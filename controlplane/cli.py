@@ -41,7 +41,8 @@ def _serve(*, print_config: bool, **flags: Any) -> None:
     if print_config:
         click.echo(loaded.toml(), nl=False)
         return
-    from controlplane import app  # noqa: PLC0415 it loads gRPC and the engine
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's core would write lines of its own between those of the log
+    from controlplane import app
 
     sys.exit(app.serve(loaded.config))
 

@@ -8,6 +8,17 @@ from __future__ import annotations
 from controlplane.config.config import SETTINGS, Config, Problem, Setting
 from controlplane.config.reference import reference
 from controlplane.config.sources import ConfigError, Loaded, load
-from controlplane.config.values import Address
+from controlplane.config.values import Address, Failpoint
 
-__all__ = ["SETTINGS", "Address", "Config", "ConfigError", "Loaded", "Problem", "Setting", "load", "reference"]
+__all__ = [
+    "SETTINGS",
+    "Address",
+    "Config",
+    "ConfigError",
+    "Failpoint",
+    "Loaded",
+    "Problem",
+    "Setting",
+    "load",
+    "reference",
+]

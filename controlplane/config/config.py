@@ -15,11 +15,12 @@ from controlplane.config.values import (
     COUNT,
     DURATION,
     DURATION_OR_OFF,
+    FAILPOINT,
     PATH,
     SIZE,
     SWITCH,
-    TEXT,
     Address,
+    Failpoint,
     Kind,
     choice,
 )
@@ -182,10 +183,10 @@ class Config:
         default=_LIMITS.mailbox_bytes_max,
         metadata=_about(SIZE, "Bytes of the commands that wait to be written."),
     )
-    failpoint: str | None = field(
+    failpoint: Failpoint | None = field(
         default=None,
         metadata=_about(
-            TEXT, "For crash tests: NAME:N kills the server the Nth time that it passes the point of that name."
+            FAILPOINT, "For crash tests: NAME:N kills the server the Nth time that it passes the point of that name."
         ),
     )
 
@@ -207,7 +208,7 @@ class Config:
 
     def problems(self) -> list[Problem]:
         """All that is wrong with it as a whole; empty if nothing is."""
-        return [*self._durations(), *self._files(), *self._exposure(), *self._limit_problems()]
+        return [*self._durations(), *self._files(), *self._tls(), *self._exposure(), *self._limit_problems()]
 
     def _durations(self) -> Iterator[Problem]:
         for name in ("heartbeat_interval", "session_timeout", "session_grace"):
@@ -229,18 +230,43 @@ class Config:
             yield Problem(("db",), f"db names a directory; name a file in it: {self.db / 'steplane.db'}")
         elif not self.db.parent.is_dir():
             yield Problem(("db",), f"there is no directory {self.db.parent}; make it first")
-        for name in ("tls_cert", "tls_key", "tls_client_ca"):
-            path: Path | None = getattr(self, name)
-            if path is not None and not path.is_file():
-                yield Problem((name,), f"there is no file {path}")
         if self.ready_file is not None and not self.ready_file.parent.is_dir():
             yield Problem(("ready_file",), f"there is no directory {self.ready_file.parent}; make it first")
 
-    def _exposure(self) -> Iterator[Problem]:
+    def _tls(self) -> Iterator[Problem]:
+        gone = False
+        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.is_file():
+                gone = True
+                yield Problem((name,), f"there is no file {path}")
         if (self.tls_cert is None) != (self.tls_key is None):
             yield Problem(("tls_cert", "tls_key"), "tls_cert and tls_key go together; set both or none")
-        if self.tls_client_ca is not None and self.tls_cert is None:
+        elif self.tls_client_ca is not None and self.tls_cert is None:
             yield Problem(("tls_client_ca", "tls_cert"), "tls_client_ca needs TLS; set tls_cert and tls_key too")
+        elif self.tls_cert is not None and self.tls_key is not None and not gone:
+            yield from self._certificates(self.tls_cert, self.tls_key)
+
+    def _certificates(self, cert: Path, key: Path) -> Iterator[Problem]:
+        """Ask OpenSSL: gRPC would start all the same, and refuse each connection without a word."""
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(cert, key, password=lambda: b"")
+        except OSError as error:
+            yield Problem(
+                ("tls_cert", "tls_key"),
+                "tls_cert must be a certificate chain in PEM, and tls_key its private key without a password: "
+                f"{_why(error)}",
+            )
+        try:
+            if self.tls_client_ca is not None:
+                context.load_verify_locations(self.tls_client_ca)
+        except OSError as error:
+            yield Problem(("tls_client_ca",), f"tls_client_ca must hold certificates in PEM: {_why(error)}")
+
+    def _exposure(self) -> Iterator[Problem]:
         if self.tls_cert is None and not self.listen.is_loopback and not self.allow_plaintext:
             yield Problem(
                 ("listen",),
@@ -252,6 +278,10 @@ class Config:
         names = [one.name for one in fields(Limits)]
         for text in self.limits.problems():
             yield Problem(tuple(name for name in names if name in text.split()), text)
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or str(error)
 
 
 SETTINGS: Final = tuple(

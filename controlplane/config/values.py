@@ -20,6 +20,8 @@ from controlplane.core.limits import DAY, HOUR, KIB, MIB, MILLISECOND, MINUTE, S
 T = TypeVar("T")
 
 _PORT_MAX: Final = 65_535
+#: Where the committer passes in each turn.
+_FAILPOINTS: Final = ("before_commit", "after_commit", "after_release")
 _DURATION_UNITS: Final = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND, "us": 1}
 _SIZE_UNITS: Final = {"GiB": KIB * MIB, "MiB": MIB, "KiB": KIB, "B": 1}
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|[smhd])")
@@ -73,6 +75,18 @@ class Address(NamedTuple):
             return False
 
 
+class Failpoint(NamedTuple):
+    """Where the server is to kill itself, for crash tests."""
+
+    name: str
+    passes: int
+    """At which pass of the point."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name}:{self.passes}"
+
+
 def choice(*words: str) -> Kind[str]:
     """One of these words."""
     return Kind("|".join(words), f"Write one of {', '.join(words)}.", lambda raw: _parse_word(raw, words), str)
@@ -85,10 +99,6 @@ def _parse_word(raw: object, words: tuple[str, ...]) -> str:
     return word
 
 
-def _parse_text(raw: object) -> str:
-    return _text(raw)
-
-
 def _parse_path(raw: object) -> Path:
     return Path(_text(raw)).expanduser()
 
@@ -98,6 +108,13 @@ def _parse_address(raw: object) -> Address:
     if match is None or int(match[3]) > _PORT_MAX:
         raise ValueError
     return Address(match[1] or match[2], int(match[3]))
+
+
+def _parse_failpoint(raw: object) -> Failpoint:
+    name, _, passes = _text(raw).partition(":")
+    if name not in _FAILPOINTS or not passes.isdecimal() or int(passes) < 1:
+        raise ValueError
+    return Failpoint(name, int(passes))
 
 
 def _parse_switch(raw: object) -> bool:
@@ -167,10 +184,12 @@ def _show_in(units: dict[str, int]) -> Callable[[int], str]:
 
 _show_duration: Final = _show_in(_DURATION_UNITS)
 
-TEXT: Final = Kind("TEXT", "Write some text.", _parse_text, str)
 PATH: Final = Kind("PATH", "Write the path of a file.", _parse_path, str)
 ADDRESS: Final = Kind("HOST:PORT", "Write HOST:PORT, for example 127.0.0.1:7100 or [::1]:7100.", _parse_address, str)
 SWITCH: Final = Kind("true|false", "Write true or false.", _parse_switch, _show_switch, is_bare=True)
+FAILPOINT: Final = Kind(
+    "NAME:N", f"Write before_commit:1, for example; the names are {', '.join(_FAILPOINTS)}.", _parse_failpoint, str
+)
 COUNT: Final = Kind("COUNT", "Write a whole number.", _parse_count, str, is_bare=True)
 SIZE: Final = Kind("SIZE", "Write for example 512KiB, 4MiB, or a number of bytes.", _parse_size, _show_in(_SIZE_UNITS))
 DURATION: Final = Kind(

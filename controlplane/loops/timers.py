@@ -6,6 +6,7 @@ Hints tell of new timers, and the store is the truth: it is asked after each fir
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from typing import Final
 
 from typing_extensions import override
@@ -26,10 +27,12 @@ LOOK_INTERVAL: Final = 30 * SECOND
 class Timers(Loop):
     """Sleeps until the earliest timer is due."""
 
-    def __init__(self, *, mailbox: Mailbox, store: Store, clock: Clock) -> None:
+    def __init__(self, *, mailbox: Mailbox, store: Store, readers: Executor, clock: Clock) -> None:
+        """The store is read in threads of `readers`."""
         super().__init__(clock)
         self._mailbox = mailbox
         self._store = store
+        self._readers = readers
         self._due_at = 0
         """When to look next; nothing is due before, as far as is known."""
 
@@ -53,7 +56,7 @@ class Timers(Loop):
                 count += fired
                 if fired < FIRED_MAX:
                     break
-            next_due_at = await asyncio.to_thread(self._next_due)
+            next_due_at = await asyncio.get_running_loop().run_in_executor(self._readers, self._next_due)
         except BaseException:
             self._due_at = now
             raise

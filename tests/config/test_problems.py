@@ -10,6 +10,8 @@ from controlplane.config import SETTINGS, Address, Config
 from controlplane.config.reference import reference
 from controlplane.core.limits import DAY, HOUR, SECOND
 
+TLS = Path(__file__).parents[1] / "app" / "tls"
+
 
 def _found(config: Config) -> list[tuple[str, ...]]:
     return [problem.settings for problem in config.problems()]
@@ -17,7 +19,7 @@ def _found(config: Config) -> list[tuple[str, ...]]:
 
 def test_plaintext_is_for_this_machine_only() -> None:
     """Without TLS nothing but loopback is listened on, unless that is asked for; the reason and the ways out are told."""
-    everywhere = Address("0.0.0.0", 7100)  # noqa: S104 that is the point
+    everywhere = Address("0.0.0.0", 7100)
 
     (problem,) = Config(listen=everywhere).problems()
 
@@ -28,16 +30,26 @@ def test_plaintext_is_for_this_machine_only() -> None:
     assert _found(Config(listen=Address("::1", 7100))) == []
 
 
-def test_tls_is_whole_or_absent(tmp_path: Path) -> None:
+def test_tls_is_whole_or_absent() -> None:
     """A certificate goes with its key, and the check of clients goes with both; with them any address will do."""
-    pem = tmp_path / "some.pem"
-    pem.touch()
+    cert, key, ca = TLS / "server.pem", TLS / "server.key", TLS / "ca.pem"
 
-    assert _found(Config(tls_cert=pem)) == [("tls_cert", "tls_key")]
-    assert _found(Config(tls_key=pem)) == [("tls_cert", "tls_key")]
-    assert _found(Config(tls_client_ca=pem)) == [("tls_client_ca", "tls_cert")]
-    everywhere = Address("0.0.0.0", 7100)  # noqa: S104 that is the point
-    assert _found(Config(tls_cert=pem, tls_key=pem, tls_client_ca=pem, listen=everywhere)) == []
+    assert _found(Config(tls_cert=cert)) == [("tls_cert", "tls_key")]
+    assert _found(Config(tls_key=key)) == [("tls_cert", "tls_key")]
+    assert _found(Config(tls_client_ca=ca)) == [("tls_client_ca", "tls_cert")]
+    assert _found(Config(tls_cert=cert, tls_key=key, tls_client_ca=ca, listen=Address("0.0.0.0", 7100))) == []
+
+
+def test_tls_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    """A key of another certificate, or a file that is no PEM, is told at the start and not to each client."""
+    cert, key = TLS / "server.pem", TLS / "server.key"
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("rubbish")
+
+    assert _found(Config(tls_cert=cert, tls_key=TLS / "client.key")) == [("tls_cert", "tls_key")]
+    assert _found(Config(tls_cert=rubbish, tls_key=key)) == [("tls_cert", "tls_key")]
+    assert _found(Config(tls_cert=cert, tls_key=key, tls_client_ca=rubbish)) == [("tls_client_ca",)]
+    assert _found(Config(tls_cert=cert, tls_key=tmp_path)) == [("tls_key",)]
 
 
 def test_files_must_be_where_they_are_said_to_be(tmp_path: Path) -> None:

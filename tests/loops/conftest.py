@@ -100,7 +100,7 @@ async def engine(clock: FakeClock) -> AsyncIterator[Engine]:
         mailbox=engine.mailbox,
         settings=Settings(dedupe_window=1 * HOUR),
         clock=clock.now,
-        rng=random.Random(1),  # noqa: S311 tests repeat themselves
+        rng=random.Random(1),
         loop=loop,
         hub=RunHub(),
         on_timer=engine.hints.append,

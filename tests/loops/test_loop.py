@@ -40,7 +40,7 @@ async def test_it_starts_with_a_turn_and_stops_for_good(clock: FakeClock) -> Non
     await loop.stop()
     loop.wake()
     clock.jump(10 * MINUTE)
-    await asyncio.sleep(0)  # noqa: TID251 lets what is ready run, and waits for nothing
+    await asyncio.sleep(0)
 
     assert loop.turns.empty()
 

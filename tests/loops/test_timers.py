@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def timers(engine: Engine) -> Timers:
+def timers(engine: Engine) -> Iterator[Timers]:
     """A loop that is not started."""
-    return Timers(mailbox=engine.mailbox, store=engine.store, clock=engine.clock)
+    with ThreadPoolExecutor(1) as readers:
+        yield Timers(mailbox=engine.mailbox, store=engine.store, readers=readers, clock=engine.clock)
 
 
 async def test_the_first_turn_finds_what_is_due_already(engine: Engine, timers: Timers) -> None:
