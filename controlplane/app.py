@@ -77,6 +77,8 @@ class App:
         self._undo = AsyncExitStack()
         self._rpc: RpcServer
         self._work: WorkService
+        self._mailbox: Mailbox
+        self._hub: RunHub
         self._port = 0
 
     @property
@@ -95,13 +97,14 @@ class App:
     async def stop(self, *, hurry: asyncio.Event | None = None) -> None:
         """Stop from the outside in, and lose nothing.
 
-        No more calls are taken; workers are told, and get the drain time to report the steps that they are at, unless
+        Nothing new is taken in; workers are told, and get the drain time to report the steps that they are at, unless
         there is a `hurry`. Then everything that was taken in is committed.
         """
         hurry = hurry if hurry is not None else asyncio.Event()
         async with self._undo:
             await self._drain(hurry)
             self._work.close()
+            self._hub.close()
             is_sudden = hurry.is_set() or self.failed.done()
             await self._rpc.stop(0 if is_sudden else _CALLS_GRACE_SECONDS)
 
@@ -113,8 +116,8 @@ class App:
         undo.callback(self.store.close)
         readers = undo.enter_context(ThreadPoolExecutor(_READERS, thread_name_prefix="reader"))
 
-        mailbox = Mailbox(loop, config.limits)
-        hub = RunHub()
+        mailbox = self._mailbox = Mailbox(loop, config.limits)
+        hub = self._hub = RunHub()
         timers = Timers(mailbox=mailbox, store=self.store, readers=readers, clock=self.clock)
         committer = Committer(
             store=self.store,
@@ -169,15 +172,17 @@ class App:
         if self.failed.done():
             return
         await self._rpc.tell_stopping()
+        self._mailbox.close_to_callers()
         self._work.drain()
+        # The port stays open: health has to tell that the server is going, and a caller gets an answer, not a broken line.
+        waits: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._work.wait_idle()),
+            asyncio.ensure_future(hurry.wait()),
+        ]
         seconds = self.config.drain_timeout / SECOND
-        # No call is taken from here on. Those that are open are ended by `stop`, which is the sooner one.
-        waits = (self._rpc.stop(seconds + _CALLS_GRACE_SECONDS), self._work.wait_idle(), hurry.wait())
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.wait([*tasks, self.failed], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait([*waits, self.failed], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 def _tls(config: Config) -> Tls | None:
