@@ -31,6 +31,7 @@ class Mailbox:
         self._arrived = threading.Event()
         self._bytes = 0
         self._closed = False
+        self._closed_to_callers = False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -39,7 +40,7 @@ class Mailbox:
 
         Raises `Saturated` if the queue is full, and `Stopping` if the server is.
         """
-        if self._closed:
+        if self._closed or self._closed_to_callers:
             raise Stopping("the server is stopping")
         if not self._has_room():
             raise Saturated("the server has as many commands queued as it may; try again in a moment")
@@ -60,6 +61,10 @@ class Mailbox:
         if self._closed:
             raise Stopping("the server is stopping")
         self._put(command, None)
+
+    def close_to_callers(self) -> None:
+        """Refuse `submit` from now on; workers may still report what they are at."""
+        self._closed_to_callers = True
 
     def close(self) -> None:
         """Refuse all further commands from outside. What is queued is still done."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from controlplane.gen.steplane.v1 import function_pb2, function_pb2_grpc, run_pb2, run_pb2_grpc, work_pb2, work_pb2_grpc
 from tests.app.conftest import SECONDS_MAX, Server
@@ -116,8 +117,8 @@ def test_a_worker_may_finish_what_it_is_at(serve: Serve, work: Work) -> None:
     assert _run_state(again, worker.invocation.run_id) == "RUN_STATE_COMPLETED"
 
 
-def test_no_new_calls_are_taken_meanwhile(serve: Serve, work: Work) -> None:
-    """Who calls while the server drains is told to go elsewhere."""
+def test_nothing_new_is_taken_in_meanwhile(serve: Serve, work: Work) -> None:
+    """Health says that the server is going; who sends or connects is told to go elsewhere; reading goes on."""
     server = serve("--drain-timeout", "60s")
     server.wait_for("server_started")
     worker = work(server)
@@ -125,9 +126,14 @@ def test_no_new_calls_are_taken_meanwhile(serve: Serve, work: Work) -> None:
     server.signal(signal.SIGTERM)
 
     worker.hear("drain")
-    with pytest.raises(grpc.RpcError) as refused:
-        server.send("e3")
-    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    with server.channel() as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=SECONDS_MAX)
+    assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+    for refused in (lambda: server.send("e3"), lambda: work(server)):
+        with pytest.raises(grpc.RpcError) as error:
+            refused()
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert _run_state(server, worker.invocation.run_id) == "RUN_STATE_RUNNING"
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
 
