@@ -22,6 +22,7 @@ from controlplane.core.records import (
     RunRow,
     TimerKind,
     TimerRow,
+    with_progress,
 )
 from controlplane.core.retry import next_try
 from controlplane.core.states import ENDED, RunChange, RunState, StepKind, StepState, after
@@ -237,10 +238,10 @@ def _record(d: Decision, run: RunRow, entry: JournalRow, *, size: int = 0) -> No
     is_new = (run.id, entry.step_key) not in d.entries
     d.set_entry(entry)
     d.set_run(
-        run._replace(
+        with_progress(
+            run,
             step_count=run.step_count + is_new,
             journal_bytes=run.journal_bytes + size,
-            deliveries=0,
             has_timers=run.has_timers or is_timed,
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controlplane.core.records import RunRow
+from controlplane.core.records import RunRow, with_lease
 from controlplane.core.states import RunChange, after
 
 
@@ -41,10 +41,9 @@ def assign(runs: Sequence[RunRow], takers: Sequence[Taker], now: int) -> list[Ru
 
 def lease(run: RunRow, session_id: str, now: int) -> RunRow:
     """The run as leased: the epoch is raised, so that whoever held it before is fenced off."""
-    return run._replace(
+    return with_lease(
+        run,
         state=after(run.state, RunChange.LEASED, run_id=run.id),
-        epoch=run.epoch + 1,
-        deliveries=run.deliveries + 1,
         session_id=session_id,
         started_at=now if run.started_at is None else run.started_at,
     )

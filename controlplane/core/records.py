@@ -7,7 +7,7 @@ are microseconds since 1970 (UTC), all durations microseconds. `key` is a store'
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controlplane.core.states import RunState, StepKind, StepState
 
@@ -68,6 +68,46 @@ class RunRow(NamedTuple):
     output: bytes | None = None
     output_encoding: str = ""
     failure: Failure | None = None
+
+
+def with_progress(run: RunRow, *, step_count: int, journal_bytes: int, has_timers: bool) -> RunRow:
+    """A run after a step of it was recorded. Three times as fast as `_replace`, which this is done too often for."""
+    return RunRow._make(
+        (
+            *run[:_DELIVERIES],
+            0,
+            *run[_DELIVERIES + 1 : _STEP_COUNT],
+            step_count,
+            journal_bytes,
+            has_timers,
+            *run[_OUTPUT:],
+        )
+    )
+
+
+def with_lease(run: RunRow, *, state: RunState, session_id: str, started_at: int) -> RunRow:
+    """A run as it is leased, with the next epoch; see `with_progress`."""
+    return RunRow._make(
+        (
+            *run[:_STATE],
+            state,
+            run.epoch + 1,
+            run.attempt,
+            run.deliveries + 1,
+            session_id,
+            run.queued_at,
+            run.due_at,
+            started_at,
+            *run[_STARTED_AT + 1 :],
+        )
+    )
+
+
+_STATE: Final = RunRow._fields.index("state")
+_DELIVERIES: Final = RunRow._fields.index("deliveries")
+_STARTED_AT: Final = RunRow._fields.index("started_at")
+_STEP_COUNT: Final = RunRow._fields.index("step_count")
+_OUTPUT: Final = RunRow._fields.index("output")
 
 
 class JournalRow(NamedTuple):

@@ -27,6 +27,9 @@ from controlplane.store.interface import Store
 
 log = structlog.get_logger(__name__)
 
+#: After so long without a command the store may tidy up.
+_IDLE_SECONDS = 2.0
+
 
 class Committer:
     """Runs turns until it is stopped."""
@@ -82,8 +85,10 @@ class Committer:
         try:
             self._load()
             while not self._is_stopping:
-                self._mailbox.wait()
-                self._work()
+                if self._mailbox.wait(_IDLE_SECONDS):
+                    self._work()
+                else:
+                    self._store.checkpoint()
             self._work()
         except BaseException as caught:
             error = caught

@@ -86,10 +86,11 @@ class Mailbox:
 
     # The committer's side.
 
-    def wait(self) -> None:
-        """Block the committer's thread until something was queued or `wake` was called."""
-        self._arrived.wait()
+    def wait(self, seconds: float) -> bool:
+        """Block the committer's thread until something was queued or `wake` was called; `False` if neither came."""
+        came = self._arrived.wait(seconds)
         self._arrived.clear()
+        return came
 
     def wake(self) -> None:
         """Let `wait` return."""
