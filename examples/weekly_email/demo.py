@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from controlplane.gen.steplane.v1 import run_pb2, run_pb2_grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from controlplane.gen.steplane.v1 import run_pb2, run_pb2_grpc
 
 APP = Path(__file__).parent / "app.py"
 STEPLANE = [sys.executable, "-m", "controlplane"]
