@@ -63,8 +63,10 @@ class Served:
     store: Store
     mailbox: Mailbox
     clock: HandClock
+    services: Services
     work_service: WorkService
     server: RpcServer
+    address: str
     channel: grpc.aio.Channel
     events: event_pb2_grpc.EventServiceStub = field(init=False)
     functions: function_pb2_grpc.FunctionServiceStub = field(init=False)
@@ -188,9 +190,9 @@ async def serving(settings: Settings | None = None, patience: Patience | None = 
         )
         server = RpcServer(services, limits=limits, tls=None, with_reflection=True)
         committer.start()
-        port = await server.start("127.0.0.1:0")
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_UNLIMITED) as channel:
-            yield Served(store, mailbox, clock, work_service, server, channel)
+        address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
+        async with grpc.aio.insecure_channel(address, options=_UNLIMITED) as channel:
+            yield Served(store, mailbox, clock, services, work_service, server, address, channel)
         await server.stop(0)
         mailbox.close()
         await committer.stop()
