@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from controlplane.core.limits import ID_BYTES_MAX
 from controlplane.core.records import Ack, Cancellation, EventRow, Failure, Invocation, JournalRow, Lease, Resolution
 from controlplane.engine.commands import Welcomed
 from controlplane.engine.outbox import Delivery
@@ -23,6 +24,7 @@ Frame: TypeAlias = work_pb2.StreamWorkResponse
 
 #: Beyond its texts and bytes: tags, lengths, numbers, moments, trace contexts.
 _ITEM_BYTES: Final = 256
+_ACK_BYTES: Final = _ITEM_BYTES + ID_BYTES_MAX
 _EVENT_ID_BYTES: Final = 264
 #: A character has up to four bytes.
 _CHARACTER_BYTES: Final = 4
@@ -106,9 +108,12 @@ def _merge(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
 def _acks(acks: Sequence[Ack], room: int) -> Iterator[Frame]:
     frame, weight = Frame(), 0
     for run_id, epoch, step_key, status, entry, reason, text in acks:
-        item = _ITEM_BYTES + _CHARACTER_BYTES * (len(run_id) + len(step_key) + len(text))
+        item = _ACK_BYTES
         if entry is not None:
             item += _entry_weight(entry)
+        if text:
+            # Only a rejected report may have names longer than names may be.
+            item += _CHARACTER_BYTES * (len(run_id) + len(step_key) + len(text))
         if weight and weight + item > room:
             yield frame
             frame, weight = Frame(), 0
@@ -162,8 +167,12 @@ def _cancellations(cancellations: Sequence[Cancellation], room: int) -> Iterator
 def _invocations(invocations: Sequence[Invocation], room: int) -> Iterator[Frame]:
     frame, weight = Frame(), 0
     for invocation in invocations:
-        own = _ITEM_BYTES * 2 + sum(_event_weight(event) for event in invocation.events)
-        item = own + sum(_entry_weight(entry) for entry in invocation.journal) if invocation.journal else own
+        own = _ITEM_BYTES * 2
+        for event in invocation.events:
+            own += _event_weight(event)
+        item = own
+        for entry in invocation.journal:
+            item += _entry_weight(entry)
         if weight and weight + item > room:
             yield frame
             frame, weight = Frame(), 0

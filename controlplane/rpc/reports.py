@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from controlplane.core.limits import (
     DAY,
     FAILURE_TEXT_BYTES_MAX,
     ID_BYTES_MAX,
     NAME_BYTES_MAX,
     RUN_STEPS_CEILING,
+    SECOND,
     SLEEP_MAX,
     Limits,
 )
@@ -20,6 +23,7 @@ from controlplane.rpc import validate
 from controlplane.rpc.translate import duration_of, moment_of, new_events
 
 _NULL: Final = b"null"
+_JSON: Final = ("", "json")
 
 
 class _Wrong(Exception):
@@ -57,16 +61,16 @@ def _report_of(message: work_pb2.Report, limits: Limits, now: int) -> Report:
 def _step_completed(message: work_pb2.Report, limits: Limits, now: int) -> Report:
     body = message.step_completed
     step_key = _step_key(message)
-    attempt = _attempt(body.attempt)
-    output = body.output
-    data, encoding = output.data or _NULL, output.encoding
-    _check_output(data, encoding, limits)
+    attempt = body.attempt
+    if attempt < 1:
+        raise _no_attempt()
+    data, encoding = _output(body.output, limits)
     return Report(
         ReportKind.STEP_COMPLETED,
         message.run_id,
         message.epoch,
         step_key,
-        _started_at(message, now),
+        _started_at(message.start_time, now),
         data,
         encoding,
         None,
@@ -77,15 +81,17 @@ def _step_completed(message: work_pb2.Report, limits: Limits, now: int) -> Repor
 def _step_failed(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
     body = message.step_failed
     step_key = _step_key(message)
+    if body.attempt < 1:
+        raise _no_attempt()
     never, after = _retry(body.retry)
     return Report(
         ReportKind.STEP_FAILED,
         message.run_id,
         message.epoch,
         step_key,
-        _started_at(message, now),
+        _started_at(message.start_time, now),
         failure=_failure(body.failure),
-        attempt=_attempt(body.attempt),
+        attempt=body.attempt,
         retry_never=never,
         retry_after=after,
     )
@@ -112,7 +118,7 @@ def _sleep_started(message: work_pb2.Report, _limits: Limits, now: int) -> Repor
         message.run_id,
         message.epoch,
         step_key,
-        _started_at(message, now),
+        _started_at(message.start_time, now),
         sleep_for=sleep_for,
         sleep_until=sleep_until,
     )
@@ -125,17 +131,26 @@ def _events_sent(message: work_pb2.Report, limits: Limits, now: int) -> Report:
     events = new_events(body.events)
     _refuse_events(validate.events(events, limits, now))
     return Report(
-        ReportKind.EVENTS_SENT, message.run_id, message.epoch, step_key, _started_at(message, now), events=events
+        ReportKind.EVENTS_SENT,
+        message.run_id,
+        message.epoch,
+        step_key,
+        _started_at(message.start_time, now),
+        events=events,
     )
 
 
 def _run_completed(message: work_pb2.Report, limits: Limits, now: int) -> Report:
     _check_no_step_key(message)
-    output = message.run_completed.output
-    data, encoding = output.data or _NULL, output.encoding
-    _check_output(data, encoding, limits)
+    data, encoding = _output(message.run_completed.output, limits)
     return Report(
-        ReportKind.RUN_COMPLETED, message.run_id, message.epoch, "", _started_at(message, now), data, encoding
+        ReportKind.RUN_COMPLETED,
+        message.run_id,
+        message.epoch,
+        "",
+        _started_at(message.start_time, now),
+        data,
+        encoding,
     )
 
 
@@ -148,7 +163,7 @@ def _run_failed(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
         message.run_id,
         message.epoch,
         "",
-        _started_at(message, now),
+        _started_at(message.start_time, now),
         failure=_failure(body.failure),
         retry_never=never,
         retry_after=after,
@@ -195,21 +210,21 @@ def _check_no_step_key(message: work_pb2.Report) -> None:
         raise _Wrong("INVALID_STEP_KEY", "an outcome has no step_key")
 
 
-def _attempt(attempt: int) -> int:
-    if attempt < 1:
-        raise _Wrong("INVALID_ATTEMPT", "attempt is required; the first try is 1")
-    return attempt
+def _no_attempt() -> _Wrong:
+    return _Wrong("INVALID_ATTEMPT", "attempt is required; the first try is 1")
 
 
-def _check_output(data: bytes, encoding: str, limits: Limits) -> None:
+def _output(message: payload_pb2.Payload, limits: Limits) -> tuple[bytes, str]:
+    data, encoding = message.data or _NULL, message.encoding
     if len(data) > limits.step_output_bytes_max:
         raise _Wrong(
             "OUTPUT_TOO_LARGE",
             f"the output has {len(data)} bytes; {limits.step_output_bytes_max} are the most. Keep large values elsewhere",
         )
-    problem = validate.json_problem(data) if encoding in ("", "json") else validate.encoding_problem(encoding)
+    problem = validate.encoding_problem(encoding) if encoding not in _JSON else validate.json_problem(data)
     if problem is not None:
         raise _Wrong("INVALID_OUTPUT", f"the output {problem}")
+    return data, encoding
 
 
 def _refuse_events(found: validate.Violations) -> None:
@@ -217,9 +232,9 @@ def _refuse_events(found: validate.Violations) -> None:
         raise _Wrong("INVALID_EVENTS", "; ".join(f"{field}: {problem}" for field, problem in found))
 
 
-def _started_at(message: work_pb2.Report, now: int) -> int:
+def _started_at(message: Timestamp, now: int) -> int:
     # It is for people only: what can't be is left out.
-    moment = moment_of(message.start_time)
+    moment = message.seconds * SECOND + message.nanos // 1000
     return moment if 0 <= moment <= now + DAY else 0
 
 
