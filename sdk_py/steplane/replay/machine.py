@@ -1,0 +1,230 @@
+"""One invocation as a machine without I/O: what each step of the code means, given the journal and the server's answers.
+
+The machine owns: step keys, which step is done, to be executed or blocked, when the whole invocation is blocked, and
+whether the code is still being replayed. The shell around it owns: the user's code, reports, threads, time. It says what
+happened (`begin`, `reported`, `acked`, `resolved`, `abandon`) and reads the status of the step.
+
+Only the code here changes a `StepCall`'s status or the machine's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, IntEnum
+from typing import Any, Final
+
+from steplane.errors import NonDeterminismError
+from steplane.replay.journal import AckStatus, Entry, StepKind, StepState
+from steplane.replay.key import step_id as id_of
+from steplane.replay.key import step_key
+
+_SPELLING: Final[dict[int, str]] = {StepKind.RUN: "run", StepKind.SLEEP: "sleep", StepKind.SEND_EVENTS: "send_event"}
+
+
+class State(Enum):
+    """Where an invocation stands."""
+
+    REPLAYING = "replaying"
+    """The code walks over what is recorded."""
+    EXECUTING = "executing"
+    """Something new happens."""
+    PARKED = "parked"
+    """Every branch is blocked, and the server was told: the code must not go on here."""
+    CLOSED = "closed"
+    """The function ended, or the invocation was taken away: the code must not go on here."""
+
+
+class Status(IntEnum):
+    """Where a called step stands."""
+
+    EXECUTE = 1
+    """The shell is to do it now, and to report it."""
+    REPORTED = 2
+    """It was done; its ack is awaited."""
+    BLOCKED = 3
+    """The server has to let time pass first."""
+    COMPLETED = 4
+    FAILED = 5
+    REJECTED = 6
+    """The server refused it for good."""
+
+
+class StepCall:
+    """One call of a step by the code, until the code has its result."""
+
+    __slots__ = ("attempts", "entry", "key", "kind", "machine", "problem", "status", "value", "waiter")
+
+    def __init__(self, machine: Machine, key: str, kind: StepKind) -> None:
+        self.machine = machine
+        self.key = key
+        self.kind = kind
+        self.status = Status.EXECUTE
+        self.attempts = 0
+        """How many tries were made before."""
+        self.entry: Entry | None = None
+        """The step as it is recorded, as far as that is known here."""
+        self.problem = ""
+        """Why it was rejected."""
+        self.value: Any = None
+        """The shell's: the result of a try that was executed here."""
+        self.waiter: Any = None
+        """The shell's: what the code waits for."""
+
+
+class Machine:
+    """The replay of one invocation."""
+
+    __slots__ = ("_active", "_blocked", "_journal", "_known", "_live", "_used", "epoch", "moves", "run_id", "state", "steps_max",
+                 "traceparent")  # fmt: skip
+
+    def __init__(
+        self, *, run_id: str, epoch: int, traceparent: str = "", journal: Iterable[Entry] = (), steps_max: int = 0
+    ) -> None:
+        """Begin with a journal. `steps_max` is how many steps a run may have, as far as the server told."""
+        self.run_id = run_id
+        self.epoch = epoch
+        self.traceparent = traceparent
+        self.steps_max = steps_max
+        self._journal = {entry.step_key: entry for entry in journal}
+        self._known = len(self._journal)
+        self._used: dict[str, int] = {}
+        self._live: dict[str, StepCall] = {}
+        self._active = 0
+        self._blocked = 0
+        self.moves = 0
+        """Counts whatever happens, to tell whether anything did."""
+        self.state = State.REPLAYING if self._journal else State.EXECUTING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the code must not go on here."""
+        return self.state is State.PARKED or self.state is State.CLOSED
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether some called steps are blocked, and all are."""
+        return self._blocked > 0 and self._active == 0
+
+    @property
+    def live(self) -> Iterable[StepCall]:
+        """The calls that the code has no result of yet."""
+        return self._live.values()
+
+    def begin(self, step_id: str, kind: StepKind) -> StepCall:
+        """The code calls a step. Raises `NonDeterminismError` if another kind is recorded, `StepIdError` for a bad id."""
+        assert not self.is_over, f"run {self.run_id}: step {step_id!r} was called after the end"
+        occurrence = self._used.get(step_id, 0)
+        key = step_key(step_id, occurrence)
+        self._used[step_id] = occurrence + 1
+        self.moves += 1
+        call = StepCall(self, key, kind)
+        entry = self._journal.pop(key, None) if self._journal else None
+        if entry is None:
+            self._known += 1
+        elif entry.kind != kind:
+            raise NonDeterminismError(_mismatch(key, expected=entry.kind, found=kind))
+        else:
+            call.entry, call.attempts, call.status = entry, entry.attempts, _status_of(entry)
+        if call.status is Status.EXECUTE:
+            self._active += 1
+            self._live[key] = call
+            self.state = State.EXECUTING
+        elif call.status is Status.BLOCKED:
+            self._blocked += 1
+            self._live[key] = call
+        if not self._journal:
+            self.state = State.EXECUTING
+        return call
+
+    def reported(self, call: StepCall, *, is_certain: bool = True) -> None:
+        """The shell did the step and reports it.
+
+        A sleep blocks from its report on, before the ack comes, unless the server might refuse it: so it can be parked
+        together with its report.
+        """
+        self.moves += 1
+        if call.kind is StepKind.SLEEP and is_certain and self._known <= self.steps_max:
+            self._active -= 1
+            self._blocked += 1
+            call.status = Status.BLOCKED
+        else:
+            call.status = Status.REPORTED
+
+    def acked(self, step_key: str, status: int, entry: Entry | None = None, message: str = "") -> StepCall | None:
+        """The server answers a step's report. The result is the call that can go on, if one can.
+
+        Without an entry, what was reported is what is recorded: a try that succeeded.
+        """
+        call = self._live.get(step_key)
+        if call is None:
+            return None
+        if status == AckStatus.REJECTED:
+            call.problem = message
+            return self._move(call, Status.REJECTED)
+        call.entry = entry
+        return self._move(call, Status.COMPLETED if entry is None else _status_of(entry))
+
+    def resolved(self, entry: Entry) -> StepCall | None:
+        """The server lets a blocked step go on. The result is the call that can go on, if one can."""
+        call = self._live.get(entry.step_key)
+        if call is None or call.status is not Status.BLOCKED:
+            return None
+        call.entry = entry
+        return self._move(call, _status_of(entry))
+
+    def abandon(self, call: StepCall) -> None:
+        """The code no longer waits for the step: its branch was cancelled."""
+        if self._live.pop(call.key, None) is not None:
+            self.moves += 1
+            self._count(call.status, -1)
+
+    def park(self) -> list[str]:
+        """Stop here, since every branch is blocked. The result are the keys of the steps that block."""
+        assert self.is_blocked, f"run {self.run_id}: parked with {self._active} active steps"
+        self.state = State.PARKED
+        return [call.key for call in self._live.values()]
+
+    def close(self) -> None:
+        """Stop here."""
+        self.state = State.CLOSED
+
+    def _move(self, call: StepCall, status: Status) -> StepCall | None:
+        self.moves += 1
+        self._count(call.status, -1)
+        call.status = status
+        if status > Status.BLOCKED:
+            del self._live[call.key]
+            return call
+        self._count(status, 1)
+        if call.entry is not None:
+            call.attempts = call.entry.attempts
+        return call if status is Status.EXECUTE else None
+
+    def _count(self, status: Status, change: int) -> None:
+        if status is Status.BLOCKED:
+            self._blocked += change
+        else:
+            self._active += change
+
+
+def _status_of(entry: Entry) -> Status:
+    match entry.state:
+        case StepState.COMPLETED:
+            return Status.COMPLETED
+        case StepState.FAILED:
+            return Status.FAILED
+        case StepState.RETRYING if not entry.is_due_later:
+            return Status.EXECUTE
+        case _:
+            return Status.BLOCKED
+
+
+def _mismatch(key: str, *, expected: int, found: StepKind) -> str:
+    name = id_of(key)
+    recorded = _SPELLING.get(expected, f"<kind {expected}>")
+    return (
+        f"the code no longer matches the journal of this run at step {key!r}\n"
+        f"  expected: step.{recorded}({name!r}, ...), as it is recorded\n"
+        f"  found:    step.{_SPELLING[found]}({name!r}, ...), as the code now calls it\n"
+        "Give a step that does something else another id; runs that have begun keep what is recorded of them."
+    )

@@ -1,0 +1,170 @@
+"""Sends events from outside of runs: at least until the server has them, or has refused them, or the time is over.
+
+Trying again is safe: every event has an id, so that one that was stored before its answer was lost is not stored again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import grpc
+
+from steplane.codec import encode_event
+from steplane.errors import SendError
+from steplane.event import Event
+from steplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
+from steplane.transport import Target, retry_delay_of, violations_of
+
+_CALL_SECONDS_MAX: Final = 10.0
+_DELAY_MIN: Final = 0.1
+_DELAY_MAX: Final = 5.0
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class Calls(Protocol):
+    """How a call is made and time is passed: giving way to an event loop, or blocking the thread."""
+
+    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
+        """Call the server once. Raises `grpc.RpcError`."""
+        ...
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class BlockingCalls:
+    """Calls that block the thread."""
+
+    def __init__(self, stub: event_pb2_grpc.EventServiceStub) -> None:
+        self._stub = stub
+
+    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
+        """Call the server once."""
+        response: event_pb2.SendEventsResponse = self._stub.SendEvents(request, timeout=seconds_max)
+        return response
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)  # noqa: ASYNC251 it is meant to block
+
+
+class LoopCalls:
+    """Calls that give way to the running event loop. They use the same channel, whichever loop it is."""
+
+    def __init__(self, stub: event_pb2_grpc.EventServiceStub) -> None:
+        self._stub = stub
+
+    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
+        """Call the server once."""
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+        call = self._stub.SendEvents.future(request, timeout=seconds_max)
+        call.add_done_callback(lambda _: _wake(loop, answered))
+        try:
+            await answered
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        response: event_pb2.SendEventsResponse = call.result()
+        return response
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
+
+
+class Sender:
+    """Sends the events of one client."""
+
+    def __init__(self, target: Target, namespace: str) -> None:
+        self._target = target
+        self._namespace = namespace
+        self._channel: grpc.Channel | None = None
+
+    async def send(
+        self,
+        events: Sequence[Event],
+        *,
+        seconds_max: float,
+        make_calls: Callable[[Any], Calls],
+    ) -> list[str]:
+        """Send a batch. Raises `SendError`."""
+        if not events:
+            return []
+        request = event_pb2.SendEventsRequest(namespace=self._namespace)
+        for index, event in enumerate(events):
+            message = encode_event(event, index=index)
+            message.id = message.id or _new_id()
+            request.events.append(message)
+        calls = make_calls(self._stub())
+        deadline = time.monotonic() + seconds_max
+        delay_max = _DELAY_MIN
+        while True:
+            try:
+                left = max(deadline - time.monotonic(), 0.001)
+                return list((await calls.send(request, min(left, _CALL_SECONDS_MAX))).ids)
+            except grpc.RpcError as error:
+                pause = _pause_after(error, delay_max)
+                if pause is None or time.monotonic() + pause >= deadline:
+                    raise self._refusal(error) from error
+            await calls.pause(pause)
+            delay_max = min(delay_max * 2, _DELAY_MAX)
+
+    def close(self) -> None:
+        """Close the connection; the next `send` opens another."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _stub(self) -> event_pb2_grpc.EventServiceStub:
+        if self._channel is None:
+            self._channel = self._target.open()
+        return event_pb2_grpc.EventServiceStub(self._channel)
+
+    def _refusal(self, error: grpc.RpcError) -> SendError:
+        code = error.code()
+        violations = violations_of(error)
+        if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            message = (
+                "the server refused the events" if violations else f"the server refused the events: {error.details()}"
+            )
+        else:
+            message = f"the events could not be sent: {self._target.explain(error)}"
+        return SendError(message, code=code.name, violations=violations)
+
+
+def _pause_after(error: grpc.RpcError, delay_max: float) -> float | None:
+    """How long to wait before the next try, or `None` if there should be none."""
+    jitter = random.uniform(0, delay_max)  # noqa: S311 no secret
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
+            return (retry_delay_of(error) or 0) + jitter
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            # Without RetryInfo it is a message that is too large, which is so for ever.
+            delay = retry_delay_of(error)
+            return None if delay is None else delay + jitter
+        case _:
+            return None
+
+
+def _wake(loop: asyncio.AbstractEventLoop, answered: asyncio.Future[None]) -> None:
+    try:
+        loop.call_soon_threadsafe(_answer, answered)
+    except RuntimeError:
+        return  # the loop is closed: nobody waits any more
+
+
+def _answer(answered: asyncio.Future[None]) -> None:
+    if not answered.done():
+        answered.set_result(None)
+
+
+def _new_id() -> str:
+    value = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)
+    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))

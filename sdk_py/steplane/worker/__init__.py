@@ -1,0 +1,1 @@
+"""What takes runs from the server and executes them."""

@@ -1,0 +1,159 @@
+"""The worker: wires the parts, runs until it is told to stop, and drains before it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any, Final
+
+from steplane.errors import RegistrationError, SteplaneError
+from steplane.function import Function
+from steplane.transport import Target
+from steplane.worker.executor import Executor
+from steplane.worker.outbox import Outbox
+from steplane.worker.session import Identity, Session
+
+log = logging.getLogger("steplane.worker")
+
+DRAIN_TIMEOUT: Final = timedelta(seconds=30)
+#: The server says at once that it sends no more; a server that does not is not waited for longer.
+_DRAIN_ACK_SECONDS_MAX: Final = 5.0
+
+
+class Worker:
+    """Takes runs of an app's functions and executes them. Made by `Steplane.worker`; runs once."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        namespace: str,
+        app_id: str,
+        functions: Sequence[Function[Any]],
+        slots: int,
+        drain_timeout: timedelta,
+        logger: Callable[[str], logging.Logger],
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"a worker needs 1 slot or more, not {slots}")
+        if not functions:
+            raise ValueError("a worker needs a function; define one with @client.create_function(...)")
+        self._target = target
+        self._identity = Identity(
+            namespace=namespace,
+            app_id=app_id,
+            instance_id=f"{socket.gethostname()[:64]}-{os.getpid()}-{secrets.token_hex(8)}",
+        )
+        self._functions = {function.id: function for function in functions}
+        self._outbox = Outbox(slots)
+        self._drain_timeout = drain_timeout
+        self._logger = logger
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._executor: Executor | None = None
+        self._changed = asyncio.Event()
+        self._is_stopping = False
+        self._refusal: RegistrationError | None = None
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT, then drain: take nothing more, and end what runs, for up to `drain_timeout`.
+
+        A second signal stops at once. Raises `RegistrationError` if the server refuses a function.
+        """
+        with self._signals():
+            asyncio.run(self.run_async())
+
+    async def run_async(self) -> None:
+        """The same on the running event loop, and without signals: call `stop` to drain. Cancelled, it stops at once."""
+        if self._loop is not None:
+            raise SteplaneError("a worker runs once; make another with client.worker(...)")
+        loop = self._loop = asyncio.get_running_loop()
+        executor = self._executor = Executor(
+            loop=loop,
+            outbox=self._outbox,
+            functions=self._functions,
+            logger=self._logger,
+            on_change=self._changed.set,
+            on_refused=self._refuse,
+        )
+        session = Session(
+            target=self._target,
+            identity=self._identity,
+            definitions=[function.definition for function in self._functions.values()],
+            outbox=self._outbox,
+            inbox=executor,
+            post=loop.call_soon_threadsafe,
+        )
+        session.start()
+        try:
+            await self._until(lambda: self._is_stopping)
+            if self._refusal is None:
+                await self._drain(executor, session)
+        finally:
+            executor.abandon()
+            session.stop()
+            await asyncio.shield(asyncio.to_thread(session.join))
+        if self._refusal is not None:
+            raise self._refusal
+
+    def stop(self) -> None:
+        """Drain, and let `run` or `run_async` return. May be called from any thread."""
+        loop = self._loop
+        self._is_stopping = True
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._changed.set)
+
+    async def _drain(self, executor: Executor, session: Session) -> None:
+        log.info("draining: no new runs are taken; those that run have %s to end or to park", self._drain_timeout)
+        executor.drain()
+        is_asked = session.drain()
+        try:
+            async with asyncio.timeout(_DRAIN_ACK_SECONDS_MAX if is_asked else 0):
+                await self._until(lambda: executor.is_drain_acked)
+        except TimeoutError:
+            pass
+        try:
+            async with asyncio.timeout(self._drain_timeout.total_seconds()):
+                await self._until(lambda: executor.is_idle)
+        except TimeoutError:
+            log.warning(
+                "the drain took longer than %s: what still runs is stopped and handed back", self._drain_timeout
+            )
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            await self._changed.wait()
+            self._changed.clear()
+
+    def _refuse(self, error: RegistrationError) -> None:
+        self._refusal = error
+        self.stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if not self._is_stopping:
+            self.stop()
+            return
+        log.warning("a second signal: stopping at once")
+        if self._executor is not None:
+            self._executor.abandon()
+        raise SystemExit(128 + number)
