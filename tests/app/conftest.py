@@ -16,6 +16,7 @@ import grpc
 import pytest
 
 from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc, payload_pb2
+from tests.loops.conftest import FakeClock
 
 SECONDS_MAX = 20
 """No answer takes so long."""
@@ -96,3 +97,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         if server.process.poll() is None:
             server.process.kill()
         server.wait()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands."""
+    return FakeClock()

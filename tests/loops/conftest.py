@@ -39,7 +39,6 @@ class FakeClock:
     async def wait(self, woken: asyncio.Event, duration: int) -> None:
         """Return when woken, or with the next jump."""
         self.waits.put_nowait(duration)
-        self._moved = asyncio.Event()
         waiting = [asyncio.create_task(event.wait()) for event in (woken, self._moved)]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -52,7 +51,8 @@ class FakeClock:
     def jump(self, duration: int) -> None:
         """Set the clock forward, or back, and let who waits look at it."""
         self.moment += duration
-        self._moved.set()
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
 
 @dataclass
