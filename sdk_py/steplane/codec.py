@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,20 +16,17 @@ from steplane.replay.journal import Entry, Failure
 
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _DECODE: Final = json.JSONDecoder().decode
+_DECODE_AT: Final = json.JSONDecoder().raw_decode
 _SAME_AFTER_JSON: Final = frozenset({type(None), bool, int, float, str})
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Encoded(NamedTuple):
-    """A value as JSON, and as a replay will have it: tuples become lists, and keys texts."""
+def encode(value: Any, what: str, name: str) -> tuple[bytes, Any]:
+    """A value as JSON, and as a replay will have it: tuples become lists, and keys texts.
 
-    data: bytes
-    replayed: Any
-
-
-def encode(value: Any, what: str, name: str) -> Encoded:
-    """A value as JSON. Raises `NotSerializableError`, which says `what` of which name it is."""
+    Raises `NotSerializableError`, which says `what` of which name it is.
+    """
     try:
         text = _ENCODE(value)
         data = text.encode()
@@ -38,7 +35,7 @@ def encode(value: Any, what: str, name: str) -> Encoded:
             f"{what} {name!r} is not JSON: {error}. Use dicts, lists, strings, numbers, booleans and None: "
             "for example dataclasses.asdict(x), x.model_dump(mode='json') or moment.isoformat()."
         ) from error
-    return Encoded(data, value if type(value) in _SAME_AFTER_JSON else _DECODE(text))
+    return data, value if type(value) in _SAME_AFTER_JSON else _DECODE_AT(text)[0]
 
 
 def decode(data: bytes, encoding: str = "") -> Any:
@@ -51,7 +48,7 @@ def decode(data: bytes, encoding: str = "") -> Any:
 def encode_event(event: Event, *, index: int) -> event_pb2.Event:
     """An event for the wire. Raises `NotSerializableError`."""
     message = event_pb2.Event(id=event.id, name=event.name, traceparent=event.traceparent, tracestate=event.tracestate)
-    data = encode(event.data, f"the data of event {index},", event.name).data
+    data = encode(event.data, f"the data of event {index},", event.name)[0]
     if not data.startswith(b"{"):
         raise NotSerializableError(
             f"the data of event {index} ({event.name!r}) is a {type(event.data).__name__}; it has to be a dict"

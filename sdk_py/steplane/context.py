@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from steplane.codec import decode_event
 from steplane.event import Event
@@ -92,6 +92,9 @@ class Group:
         return tuple(await asyncio.gather(*(each() for each in callables)))
 
 
+_GROUP: Final = Group()
+
+
 class GroupSync:
     """What a plain `def` function can do with several steps."""
 
@@ -133,7 +136,7 @@ class Context(RunFacts):
         super().__init__(machine=machine, events=events, attempt=attempt, logger=logger)
         self.step = Step(host)
         """The steps: what happens once, and is remembered."""
-        self.group = Group()
+        self.group = _GROUP
         """Several steps at once."""
 
 

@@ -21,13 +21,15 @@ from steplane.gen.steplane.v1 import event_pb2
 from steplane.limits import Limits
 from steplane.replay.journal import StepKind
 from steplane.replay.key import step_id as id_of
-from steplane.replay.machine import Status, StepCall
+from steplane.replay.machine import BLOCKED, COMPLETED, EXECUTE, Status, StepCall
 from steplane.scope import SCOPE
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 log = logging.getLogger("steplane.worker")
+
+_RUN: Final = StepKind.RUN  # looked up once: an enum's members are slow to find
 
 #: The server takes sleeps of up to 366 days; one that is surely shorter need not wait for its ack to be parked.
 _SLEEP_CERTAIN_MAX: Final = timedelta(days=365)
@@ -77,12 +79,12 @@ class Step:
         has to be JSON. A plain `def` handler runs on the event loop, and so should not block.
         """
         host = self._host
-        call = host.begin(step_id, StepKind.RUN)
+        call = host.begin(step_id, _RUN)
         try:
-            while call.status is not Status.COMPLETED:
-                if call.status is Status.EXECUTE:
+            while call.status is not COMPLETED:
+                if call.status is EXECUTE:
                     await host.settle(call, await self._try(call, handler, args))
-                elif call.status is Status.BLOCKED:
+                elif call.status is BLOCKED:
                     await host.settle(call)
                 else:
                     _fail(call)
@@ -115,7 +117,7 @@ class Step:
         host = self._host
         call = host.begin(step_id, StepKind.SEND_EVENTS)
         try:
-            if call.status is Status.EXECUTE:
+            if call.status is EXECUTE:
                 batch = [events] if isinstance(events, Event) else list(events)
                 if not batch:
                     host.abandon(call)
@@ -123,7 +125,7 @@ class Step:
                 messages = [encode_event(event, index=index) for index, event in enumerate(batch)]
                 _check_batch(messages, step_id, host.limits)
                 await host.settle(call, reports.events_sent(call, messages, start_ns=time_ns()))
-            if call.status is not Status.COMPLETED:
+            if call.status is not COMPLETED:
                 _fail(call)
         except BaseException:
             host.abandon(call)
@@ -134,12 +136,12 @@ class Step:
         host = self._host
         call = host.begin(step_id, StepKind.SLEEP)
         try:
-            if call.status is Status.EXECUTE:
+            if call.status is EXECUTE:
                 report = reports.sleep_started(call, until, start_ns=time_ns())
                 await host.settle(call, report, is_certain=is_certain)
-            elif call.status is Status.BLOCKED:
+            elif call.status is BLOCKED:
                 await host.settle(call)
-            if call.status is not Status.COMPLETED:
+            if call.status is not COMPLETED:
                 _fail(call)
         except BaseException:
             host.abandon(call)

@@ -241,7 +241,7 @@ class Invocation:
     def _outcome(self, value: Any, error: BaseException | None) -> bytes:
         if error is None:
             try:
-                data = encode(value, "the result of function", self.function.id).data
+                data = encode(value, "the result of function", self.function.id)[0]
                 self._check_output(data)
                 return reports.run_completed(self.machine, data, start_ns=self._start_ns)
             except Exception as refused:  # noqa: BLE001 whatever is wrong with a result is the run's failure

@@ -20,7 +20,7 @@ import grpc
 from steplane.codec import decode_duration, decode_entry
 from steplane.errors import RegistrationError
 from steplane.gen.steplane.v1 import function_pb2, function_pb2_grpc, work_pb2
-from steplane.limits import Limits
+from steplane.limits import Limits, limits_of
 from steplane.replay.journal import Entry
 from steplane.transport import Target, violations_of
 from steplane.worker import frames
@@ -353,14 +353,7 @@ class _Stream:
                 log.debug("a frame of an unknown kind was ignored: %s", other)
 
     def _take_welcome(self, welcome: work_pb2.Welcome) -> None:
-        limits = Limits(
-            event_bytes_max=welcome.limits.event_bytes_max,
-            batch_events_max=welcome.limits.batch_events_max,
-            batch_bytes_max=welcome.limits.batch_bytes_max,
-            step_output_bytes_max=welcome.limits.step_output_bytes_max,
-            run_steps_max=welcome.limits.run_steps_max,
-            frame_bytes_max=welcome.limits.frame_bytes_max,
-        )
+        limits = limits_of(welcome.limits)
         resumed = [(lease.run_id, lease.epoch) for lease in welcome.resumed]
         # The limits are the user's side's first, and then reports go out again.
         lost = self._outbox.welcome(self.outgoing, resumed=resumed, frame_bytes_max=limits.frame_bytes_max)
