@@ -6,7 +6,6 @@ Nothing else of the server reads the environment.
 from __future__ import annotations
 
 from controlplane.config.config import SETTINGS, Config, Problem, Setting
-from controlplane.config.reference import reference
 from controlplane.config.sources import ConfigError, Loaded, load
 from controlplane.config.values import Address, Failpoint
 
@@ -20,5 +19,4 @@ __all__ = [
     "Problem",
     "Setting",
     "load",
-    "reference",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 from controlplane.config.config import SETTINGS
@@ -30,3 +31,7 @@ def reference() -> str:
         kind = setting.kind.name.replace("|", "\\|")
         rows.append(f"| `{setting.name}` | {kind} | {default} | {setting.doc} |\n")
     return _HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

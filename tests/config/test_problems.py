@@ -93,3 +93,10 @@ def test_every_setting_is_in_the_reference() -> None:
         (row,) = (line for line in page.splitlines() if line.startswith(f"| `{setting.name}` |"))
         assert setting.doc in row
         assert setting.default is None or f"`{setting.show(setting.default)}`" in row
+
+
+def test_the_reference_page_is_current() -> None:
+    """`python -m controlplane.config.reference > docs/reference/settings.md` makes it anew."""
+    page = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+    assert page.read_text() == reference()
