@@ -6,12 +6,12 @@ variable, `event`, with `id`, `name`, `data` and `ts` (milliseconds since 1970).
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from typing import Any, Final
 
 import cel
+import orjson
 
 from controlplane.core.limits import EXPRESSION_BYTES_MAX
 from controlplane.core.records import EventRow
@@ -79,7 +79,7 @@ def event_value(event: EventRow) -> dict[str, Any]:
     return {
         "id": event.id,
         "name": event.name,
-        "data": json.loads(event.data or b"{}") if event.encoding in ("", "json") else None,
+        "data": orjson.loads(event.data or b"{}") if event.encoding in ("", "json") else None,
         "ts": event.ts // 1000,
     }
 

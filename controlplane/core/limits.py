@@ -38,6 +38,9 @@ PAGE_MAX: Final = 1_000
 LINEAGE_DEFAULT: Final = 1_000
 LINEAGE_MAX: Final = 10_000
 
+#: What a journal entry may have beside its output, and a frame beside its entry.
+_FRAME_SLACK: Final = 128 * KIB
+
 #: What a request is told of at the most; a client that sends 5,000 bad events needs no 5,000 lines.
 VIOLATIONS_MAX: Final = 20
 #: A worker's stream has to begin with its hello within so long.
@@ -78,11 +81,12 @@ class Limits:
             ("event_bytes_max", "batch_bytes_max"),
             ("batch_bytes_max", "frame_bytes_max"),
             ("step_output_bytes_max", "journal_bytes_max"),
-            ("step_output_bytes_max", "frame_bytes_max"),
             ("frame_bytes_max", "mailbox_bytes_max"),
         ):
             if getattr(self, small) > getattr(self, large):
                 found.append(f"{small} must not be above {large}")
+        if self.step_output_bytes_max + _FRAME_SLACK > self.frame_bytes_max:
+            found.append(f"step_output_bytes_max must be at least {_FRAME_SLACK} below frame_bytes_max")
         if self.run_steps_max > RUN_STEPS_CEILING:
             found.append(f"run_steps_max must not be above {RUN_STEPS_CEILING}")
         return found

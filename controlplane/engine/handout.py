@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: Journals read in one turn, so that many large runs can't fill the memory at once.
 _JOURNAL_BYTES_MAX = 64 * MIB
-_CLAIM_MAX = 2_000
+#: Runs handed out in one turn, each with an event of up to half a mebibyte.
+_CLAIM_MAX = 500
 
 
 def hand_out(turn: Turn) -> None:
@@ -31,11 +32,13 @@ def hand_out(turn: Turn) -> None:
         if not sessions:
             continue
         serving[function_key] = [_taker(takers, session) for session in sessions]
-        limit = min(sum(session.free for session in sessions), _CLAIM_MAX)
+        free = sum(session.free for session in sessions)
+        limit = min(free, _CLAIM_MAX)
         claims[function_key] = turn.tx.claim_ready(function_key, limit)
         del turn.ready[function_key]
         if len(claims[function_key]) == limit:
             turn.ready[function_key] = None
+            turn.has_more |= limit < free
     leased = _share_out(turn, claims, serving)
     if leased:
         turn.tx.update_runs(leased)

@@ -51,7 +51,9 @@ class WorkServiceServicer:
         go both ways in any order. Every hot frame carries many items.
 
         Errors: INVALID_ARGUMENT (a bad hello), FAILED_PRECONDITION (a second hello, or none first), UNAVAILABLE (the
-        server is stopping), DEADLINE_EXCEEDED (the session was silent for longer than welcome's session_timeout).
+        server is stopping), DEADLINE_EXCEEDED (the session was silent for longer than welcome's session_timeout), ABORTED
+        (the worker opened a newer stream), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server is
+        saturated).
         Nothing that is wrong with one item ends the stream: it is told in that item's ack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
