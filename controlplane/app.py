@@ -145,7 +145,13 @@ class App:
         self._port = await self._rpc.start(str(config.listen))
 
     def _other_loops(self, mailbox: Mailbox) -> Iterator[Loop]:
-        yield Sessions(mailbox=mailbox, clock=self.clock, session_grace=self.config.session_grace)
+        config = self.config
+        yield Sessions(
+            mailbox=mailbox,
+            clock=self.clock,
+            session_grace=config.session_grace,
+            heartbeat_interval=config.heartbeat_interval,
+        )
         if self.config.retention:
             yield Retention(mailbox=mailbox, clock=self.clock, retention=self.config.retention)
 
