@@ -126,7 +126,8 @@ def _events_sent(d: Decision, report: Report, run: RunRow) -> JournalRow:
 
 
 def _run_completed(d: Decision, report: Report, run: RunRow) -> None:
-    _end(d, run, RunChange.RETURNED, output=report.output, output_encoding=report.encoding)
+    # An earlier try may have failed: that is no longer what became of the run.
+    _end(d, run, RunChange.RETURNED, output=report.output, output_encoding=report.encoding, failure=None)
 
 
 def _run_failed(d: Decision, report: Report, run: RunRow) -> None:
