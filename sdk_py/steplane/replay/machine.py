@@ -91,7 +91,6 @@ class Machine:
         "_used",
         "epoch",
         "is_over",
-        "moves",
         "run_id",
         "state",
         "steps_max",
@@ -112,8 +111,6 @@ class Machine:
         self._live: dict[str, StepCall] = {}
         self._active = 0
         self._blocked = 0
-        self.moves = 0
-        """Counts whatever happens, to tell whether anything did."""
         self.state = State.REPLAYING if self._journal else State.EXECUTING
         self.is_over = False
         """Whether the code must not go on here."""
@@ -134,7 +131,6 @@ class Machine:
         occurrence = self._used.get(step_id, 0)
         key = step_key(step_id, occurrence)
         self._used[step_id] = occurrence + 1
-        self.moves += 1
         call = StepCall(self, key, kind)
         entry = self._journal.pop(key, None) if self._journal else None
         if entry is None:
@@ -160,7 +156,6 @@ class Machine:
         A sleep blocks from its report on, before the ack comes, unless the server might refuse it: so it can be parked
         together with its report.
         """
-        self.moves += 1
         if call.kind is StepKind.SLEEP and is_certain and self._known <= self.steps_max:
             self._active -= 1
             self._blocked += 1
@@ -193,7 +188,6 @@ class Machine:
     def abandon(self, call: StepCall) -> None:
         """The code no longer waits for the step: its branch was cancelled."""
         if self._live.pop(call.key, None) is not None:
-            self.moves += 1
             self._count(call.status, -1)
 
     def park(self) -> list[str]:
@@ -209,7 +203,6 @@ class Machine:
         self.is_over = True
 
     def _move(self, call: StepCall, status: Status) -> StepCall | None:
-        self.moves += 1
         self._count(call.status, -1)
         call.status = status
         if status > BLOCKED:

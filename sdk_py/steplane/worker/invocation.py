@@ -23,7 +23,7 @@ from steplane.replay.machine import Machine, StepCall
 from steplane.scope import SCOPE
 from steplane.worker.desk import Desk
 from steplane.worker.outbox import IncomingAck, Lease
-from steplane.worker.quiet import GRACE_SECONDS, Quiet
+from steplane.worker.quiet import LOOK_AGAIN_SECONDS, Quiet
 
 log = logging.getLogger("steplane.worker")
 
@@ -212,16 +212,7 @@ class Invocation:
                 self.owner.loop.call_soon(self._check)
             case Quiet.UNKNOWN:
                 self._is_check_due = True
-                self.owner.loop.call_later(GRACE_SECONDS, self._check_grace, self.machine.moves)
-
-    def _check_grace(self, moves: int) -> None:
-        self._is_check_due = False
-        if self.machine.is_over or not self.machine.is_blocked:
-            return
-        if self.machine.moves == moves:
-            self._park()
-        else:
-            self.consider_parking()
+                self.owner.loop.call_later(LOOK_AGAIN_SECONDS, self._check)
 
     def _park(self) -> None:
         with self._lock:

@@ -1,22 +1,25 @@
 """Whether anything can still happen in an async function whose steps are all blocked.
 
 The rule. A function may be parked as soon as its task can only be woken by one of its blocked steps: because it awaits
-one, or a `gather` or a task of which the same is true. While one of these is about to run, wait for that. If anything
-else is awaited (a network call outside of steps, a lock, a `TaskGroup`, all of which look alike from here), give it
-`GRACE_SECONDS` to get on, and park if it did not.
-
-What is parked too early is not lost, since nothing recorded is: the function is replayed when a step wakes, and what it
-did outside of steps is done again. And it gets on: every parking ends with a step that is recorded.
+one, or a `gather`, a `TaskGroup`, an `asyncio.wait` or a task of which the same is true. While one of these is about to
+run, wait for that. If anything else is awaited (a network call outside of steps, a lock), the function keeps its slot,
+and is looked at again after `LOOK_AGAIN_SECONDS`: to park it would cut that short, and leave what was to come after it
+until some other branch wakes.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from typing import Any, Final
 
-GRACE_SECONDS: Final = 0.1
+LOOK_AGAIN_SECONDS: Final = 0.25
+
+
+_WAIT: Final = asyncio.wait.__code__
+_GROUP_EXIT: Final = asyncio.TaskGroup.__aexit__.__code__
 
 
 class Quiet(IntEnum):
@@ -37,12 +40,33 @@ def quiet(task: asyncio.Future[Any] | None, ours: AbstractSet[asyncio.Future[Any
     if task in ours:
         return Quiet.BLOCKED
     if isinstance(task, asyncio.Task):
-        # Both are implementation details of asyncio; without them all is UNKNOWN, which is slower and no less right.
-        return quiet(task._fut_waiter, ours) if hasattr(task, "_fut_waiter") else Quiet.UNKNOWN  # noqa: SLF001
-    children = getattr(task, "_children", None)
+        # All three are implementation details of asyncio; without them all is UNKNOWN, which costs a slot, and no result.
+        if not hasattr(task, "_fut_waiter"):
+            return Quiet.UNKNOWN
+        waiter = task._fut_waiter  # noqa: SLF001
+        if waiter is None or waiter.done():
+            return Quiet.RUNNABLE
+        children = _awaited_by(task)
+        if children is None:
+            return quiet(waiter, ours)
+    else:
+        children = getattr(task, "_children", None)
     if not children:
         return Quiet.UNKNOWN
     return min(
         (quiet(child, ours) for child in children if not child.done()),
         default=Quiet.RUNNABLE,
     )
+
+
+def _awaited_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]] | None:
+    """The tasks that a task awaits in a `TaskGroup` or in `asyncio.wait`; `None` if it is in neither."""
+    coroutine: Any = task.get_coro()
+    while coroutine is not None:
+        code = getattr(coroutine, "cr_code", None)
+        if code is _WAIT:
+            return list(coroutine.cr_frame.f_locals["fs"])
+        if code is _GROUP_EXIT:
+            return list(coroutine.cr_frame.f_locals["self"]._tasks)  # noqa: SLF001
+        coroutine = getattr(coroutine, "cr_await", None)
+    return None
