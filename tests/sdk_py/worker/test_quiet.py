@@ -34,7 +34,11 @@ CODE: list[tuple[str, Make, Quiet]] = [
     ("a step", lambda ours, other: _wait(ours), Quiet.BLOCKED),
     ("something else", lambda ours, other: _wait(other), Quiet.UNKNOWN),
     ("steps in a gather", lambda ours, other: asyncio.gather(_wait(ours), _wait(ours)), Quiet.BLOCKED),
-    ("a gather in a gather", lambda ours, other: asyncio.gather(asyncio.gather(_wait(ours)), _wait(ours)), Quiet.BLOCKED),
+    (
+        "a gather in a gather",
+        lambda ours, other: asyncio.gather(asyncio.gather(_wait(ours)), _wait(ours)),
+        Quiet.BLOCKED,
+    ),
     ("a gather with something else", lambda ours, other: asyncio.gather(_wait(ours), _wait(other)), Quiet.UNKNOWN),
     ("a task that waits for a step", lambda ours, other: asyncio.create_task(_wait(ours)), Quiet.BLOCKED),
     ("a task group", lambda ours, other: _group(ours, ours), Quiet.BLOCKED),
