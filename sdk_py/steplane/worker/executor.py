@@ -53,7 +53,8 @@ class Executor:
         self.desk = Desk(loop, outbox)
         self.limits = Limits()
         self.is_draining = False
-        self.is_drain_acked = False
+        self.can_receive = False
+        """Whether more invocations may come on the stream."""
         self._outbox = outbox
         self._functions = functions
         self._loggers = {id_: logger(id_) for id_ in functions}
@@ -102,7 +103,7 @@ class Executor:
     def welcomed(self, limits: Limits, lost: Sequence[Lease]) -> None:
         """A stream is open."""
         self.limits = limits
-        self.is_drain_acked = False
+        self.can_receive = True
         if lost:
             log.warning("%d invocations were given to others while this worker was not connected", len(lost))
             self._drop(lost)
@@ -160,7 +161,12 @@ class Executor:
 
     def drain_acked(self) -> None:
         """No more work comes."""
-        self.is_drain_acked = True
+        self.can_receive = False
+        self._on_change()
+
+    def disconnected(self) -> None:
+        """The stream is gone."""
+        self.can_receive = False
         self._on_change()
 
     def refused(self, error: RegistrationError) -> None:

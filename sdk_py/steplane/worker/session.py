@@ -73,6 +73,10 @@ class Inbox(Protocol):
         """Leases are to be stopped."""
         ...
 
+    def disconnected(self) -> None:
+        """The stream is gone; another is being opened."""
+        ...
+
     def settled(self) -> None:
         """While draining: every outcome is acknowledged, and nothing is held."""
         ...
@@ -131,11 +135,10 @@ class Session:
         if stream is not None:
             stream.nudge()
 
-    def drain(self) -> bool:
-        """Ask for no more invocations. Whether there is a stream to ask on."""
+    def drain(self) -> None:
+        """Ask for no more invocations."""
         stream = self._stream
         self._outbox.drain(stream.outgoing if stream is not None else None)
-        return stream is not None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -196,6 +199,8 @@ class Session:
             stream.run(channel, self._stopping, self._welcomed)
         finally:
             self._stream = None
+            if not self._stopping.is_set():
+                self._post(self._inbox.disconnected)
 
     def _hello(self, held: Iterable[Lease]) -> bytes:
         return frames.hello(

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
 from typing import Any, Final
@@ -114,12 +114,10 @@ class Worker:
     async def _drain(self, executor: Executor, session: Session) -> None:
         log.info("draining: no new runs are taken; those that run have %s to end or to park", self._drain_timeout)
         executor.drain()
-        is_asked = session.drain()
-        try:
-            async with asyncio.timeout(_DRAIN_ACK_SECONDS_MAX if is_asked else 0):
-                await self._until(lambda: executor.is_drain_acked)
-        except TimeoutError:
-            pass
+        session.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_ACK_SECONDS_MAX):
+                await self._until(lambda: not executor.can_receive)
         try:
             async with asyncio.timeout(self._drain_timeout.total_seconds()):
                 await self._until(lambda: executor.is_idle)

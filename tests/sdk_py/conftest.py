@@ -1,0 +1,78 @@
+"""A client of a scripted server, and its worker in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from steplane import Steplane, TriggerEvent
+from steplane.worker.worker import Worker
+from tests.sdk_py.peer import SECONDS_MAX, Peer
+
+
+class Running:
+    """A worker that runs in a thread of its own."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell it to drain."""
+        self.worker.stop()
+
+    def join(self) -> None:
+        """Wait for its end, and raise what it ended with."""
+        self._thread.join(SECONDS_MAX)
+        assert not self._thread.is_alive(), "the worker does not end"
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self.worker.run_async())
+        except BaseException as error:
+            self.error = error
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A scripted server."""
+    peer = Peer()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+def client(peer: Peer) -> Iterator[Steplane]:
+    """A client of it."""
+    client = Steplane(app_id="app", address=peer.address)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start(client: Steplane, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
+    """Starts a worker, with one function if a handler is given. Reconnects come at once; its end cuts all that is left."""
+    monkeypatch.setattr("steplane.worker.session._DELAY_FIRST", 0.01)
+    running: list[Running] = []
+
+    def start(handler: Callable[..., Any] | None = None, **options: Any) -> Running:
+        if handler is not None:
+            client.create_function(fn_id="f", trigger=TriggerEvent(event="app/a"))(handler)
+        options.setdefault("drain_timeout", timedelta())
+        running.append(Running(client.worker(**options)))
+        return running[-1]
+
+    yield start
+    peer.stop()
+    for each in running:
+        each.stop()
+        each.join()
