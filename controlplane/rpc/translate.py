@@ -162,7 +162,7 @@ def fill_entry(message: run_pb2.JournalEntry, row: JournalRow) -> None:
     """Write a recorded step down, without its trace context."""
     message.step_key = row.step_key
     message.kind = int(row.kind)  # type: ignore[assignment]  # the numbers are those of the wire
-    message.state = int(row.state)  # type: ignore[assignment]
+    message.state = int(row.state)  # type: ignore[assignment]  # the same
     if row.output is not None:
         fill_payload(message.output, row.output, row.output_encoding)
     if row.failure is not None:

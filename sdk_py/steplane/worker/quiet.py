@@ -43,7 +43,7 @@ def quiet(task: asyncio.Future[Any] | None, ours: AbstractSet[asyncio.Future[Any
         # All three are implementation details of asyncio; without them all is UNKNOWN, which costs a slot, and no result.
         if not hasattr(task, "_fut_waiter"):
             return Quiet.UNKNOWN
-        waiter = task._fut_waiter  # noqa: SLF001
+        waiter = task._fut_waiter  # noqa: SLF001 asyncio shows it nowhere else
         if waiter is None or waiter.done():
             return Quiet.RUNNABLE
         children = _awaited_by(task)
@@ -67,6 +67,6 @@ def _awaited_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]] | None
         if code is _WAIT:
             return list(coroutine.cr_frame.f_locals["fs"])
         if code is _GROUP_EXIT:
-            return list(coroutine.cr_frame.f_locals["self"]._tasks)  # noqa: SLF001
+            return list(coroutine.cr_frame.f_locals["self"]._tasks)  # noqa: SLF001 the same
         coroutine = getattr(coroutine, "cr_await", None)
     return None
