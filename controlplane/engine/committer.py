@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from controlplane.core.ids import Rng
+from controlplane.core.limits import SECOND
 from controlplane.core.match import FunctionTable
 from controlplane.engine.effects import Committed, commit, release
 from controlplane.engine.hub import RunHub
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 #: After so long without a command the store may tidy up.
 _IDLE_SECONDS = 2.0
+_STEP_BACK_MAX = 1 * SECOND
 
 
 class Committer:
@@ -153,8 +155,15 @@ class Committer:
         self._loop.call_soon_threadsafe(release, committed, self._mailbox, self._hub, self._on_timer)
 
     def _tell_time(self) -> int:
-        """The clock, but never going back: rows of one turn are not older than those of the turn before."""
-        self._now = max(self._now, self._clock())
+        """The clock's time. A small step back is waited out, so that rows stay in order; a large one is followed.
+
+        Waiting a large one out would stop all timers until the clock has caught up.
+        """
+        now = self._clock()
+        if now < self._now - _STEP_BACK_MAX:
+            log.warning("clock_went_back", seconds=(self._now - now) / SECOND)
+            self._now = now
+        self._now = max(self._now, now)
         return self._now
 
     def _set_stopped(self, error: BaseException | None) -> None:
