@@ -8,6 +8,7 @@ after a restart everything that was acknowledged is there.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from controlplane.engine.hub import RunHub
 from controlplane.engine.mailbox import Mailbox, Queued
 from controlplane.engine.sessions import SessionTable
 from controlplane.engine.settings import Settings
+from controlplane.engine.story import tell
 from controlplane.engine.turn import Memory, take_turn
 from controlplane.errors import StoreError
 from controlplane.store.interface import Store
@@ -142,11 +144,14 @@ class Committer:
                 now=self._tell_time(),
                 rng=self._rng,
             )
+            lines = tell(turn, in_full=log.is_enabled_for(logging.DEBUG))
             self._failpoint("before_commit")
             committed = commit(tx, turn, self._memory, queued)
         self._failpoint("after_commit")
         self._loop.call_soon_threadsafe(release, committed, self._mailbox, self._hub, self._on_timer)
         self._failpoint("after_release")
+        for level, event, fields in lines:
+            log.log(level, event, **fields)
         self._has_more = turn.has_more
 
     def _refuse(self, queued: list[Queued], error: Exception) -> None:
