@@ -1,0 +1,30 @@
+"""What crash tests share."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.stage import Stage
+
+#: The short form does one round of each random test; `make crash` does many. A round kills or cuts several times.
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
+SEED = int(os.environ.get("CRASH_SEED", str(random.randrange(2**32))))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A server and its file; no process outlives the test."""
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(params=range(ROUNDS), ids=lambda number: f"seed={SEED + number}")
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Chance that can be had again: CRASH_SEED is in the test's name."""
+    return random.Random(SEED + int(request.param))
