@@ -38,7 +38,7 @@ class Running:
     def _run(self) -> None:
         try:
             asyncio.run(self.worker.run_async())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 it is raised where the test waits
             self.error = error
 
 

@@ -94,7 +94,12 @@ class PeerStream:
     ) -> None:
         """Answer a report."""
         ack = work_pb2.Ack(
-            run_id=report.run_id, epoch=report.epoch, step_key=report.step_key, status=status, message=message, entry=entry
+            run_id=report.run_id,
+            epoch=report.epoch,
+            step_key=report.step_key,
+            status=status,
+            message=message,
+            entry=entry,
         )
         self.send(acks=work_pb2.Acks(acks=[ack]))
 
@@ -108,13 +113,13 @@ class PeerStream:
         self._going.put((code, details))
 
     def take(self, kind: str) -> Any:
-        """The worker's next frame that is no credit; it has to be of this kind (or be asked for: "credit")."""
+        """The worker's next frame, which has to be of this kind; credits and heartbeats come when they come."""
         while True:
             frame = self._came.get(timeout=SECONDS_MAX)
             found = frame.WhichOneof("frame") if frame is not None else "end"
             if found == kind:
                 return getattr(frame, kind) if frame is not None else None
-            assert found == "credit", f"{kind} was expected, and {found} came: {frame}"
+            assert found in ("credit", "heartbeat"), f"{kind} was expected, and {found} came: {frame}"
 
     def take_reports(self, count: int = 1) -> list[work_pb2.Report]:
         """The next reports, so many, in however many frames."""
@@ -138,6 +143,7 @@ class PeerStream:
         except Exception:  # noqa: BLE001 however it ends, it has ended
             pass
         self._came.put(None)
+        self.stop()
 
     def frames(self) -> Iterator[work_pb2.StreamWorkResponse]:
         """What the test said."""

@@ -23,10 +23,9 @@ class Silent(Exception):
 
 def raised(error: BaseException) -> BaseException:
     """The error, as one that was raised has it: with a stack."""
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except BaseException as caught:
-        return caught
+    return caught.value
 
 
 @pytest.mark.parametrize(

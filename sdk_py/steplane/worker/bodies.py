@@ -141,7 +141,8 @@ class ThreadBody:
         gate = call.waiter = _Gate(self, is_counted=is_counted)
         if is_counted:
             self._count(-1)
-        self._loop.call_soon_threadsafe(self._hand_in, call, report, is_certain)
+        if not self._post(self._hand_in, call, report, is_certain):
+            raise InvocationOver
         return gate
 
     def wake(self, call: StepCall) -> None:
@@ -189,12 +190,20 @@ class ThreadBody:
             if is_last:
                 done.set()
             else:
-                self._loop.call_soon_threadsafe(self._invocation.consider_parking)
+                self._post(self._invocation.consider_parking)
 
         for branch in branches:
             self._threads.start(lambda branch=branch: run(branch))  # type: ignore[misc]  # the default is the argument
         done.wait()
         return [branch.result() for branch in branches]
+
+    def _post(self, function: Callable[..., object], *args: object) -> bool:
+        """Call something on the event loop's thread, soon; not if the loop is closed, as this thread outlived its worker."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            return False
+        return True
 
     def _hand_in(self, call: StepCall, report: bytes | None, is_certain: bool) -> None:
         self._invocation.hand_in(call, report, is_certain=is_certain)
@@ -216,7 +225,7 @@ class ThreadBody:
         finally:
             SCOPE.reset(token)
             self._own.discard(ident)
-        self._loop.call_soon_threadsafe(invocation.ended, value, error)
+        self._post(invocation.ended, value, error)
 
 
 class _Branch(Generic[T]):

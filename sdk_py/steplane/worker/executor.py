@@ -79,10 +79,11 @@ class Executor:
 
     def abandon(self) -> None:
         """Stop everything at once, and hand it back: no failure of it is reported."""
-        leases = [invocation.lease for invocation in self._live.values()]
-        self._drop(leases)
+        invocations = list(self._live.values())
         self.desk.flush()
-        self._outbox.release(leases)
+        for invocation in invocations:
+            invocation.drop()
+        self._outbox.release([invocation.lease for invocation in invocations])
         self._threads.close()
 
     # The owner of invocations.

@@ -87,6 +87,7 @@ class Invocation:
         "_is_check_due",
         "_lock",
         "_start_ns",
+        "_timer",
         "body",
         "function",
         "has_slot",
@@ -108,6 +109,7 @@ class Invocation:
         self._lock = threading.Lock()
         self._start_ns = time_ns()
         self._is_check_due = False
+        self._timer: asyncio.TimerHandle | None = None
 
     # What steps ask of their host.
 
@@ -202,6 +204,9 @@ class Invocation:
 
     def _check(self) -> None:
         self._is_check_due = False
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         if not self.machine.is_blocked or self.machine.is_over:
             return
         match self.body.quiet():
@@ -211,8 +216,7 @@ class Invocation:
                 self._is_check_due = True
                 self.owner.loop.call_soon(self._check)
             case Quiet.UNKNOWN:
-                self._is_check_due = True
-                self.owner.loop.call_later(LOOK_AGAIN_SECONDS, self._check)
+                self._timer = self.owner.loop.call_later(LOOK_AGAIN_SECONDS, self._check)
 
     def _park(self) -> None:
         with self._lock:

@@ -82,9 +82,10 @@ class Batch(NamedTuple):
             yield frames.heartbeat(self.held)
         if self.is_drain:
             yield frames.drain()
-        if self.released:
-            yield frames.release(self.released)
         yield from frames.reports(self.reports, bytes_max=bytes_max)
+        if self.released:
+            # After the reports, which would count no more.
+            yield frames.release(self.released)
         if self.credit is not None:
             yield frames.credit(self.credit)
 
@@ -238,8 +239,7 @@ class Outbox:
             self._slots.credit() if can_credit else None,
         )
         self._is_beat_due = stream.is_drain_due = False
-        if self._released:
-            self._released = []
-        if self._unsent:
-            self._unsent = []
+        # Always new lists: the batch is turned into frames later, while these are filled again.
+        self._released = []
+        self._unsent = []
         return batch

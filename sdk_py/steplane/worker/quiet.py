@@ -65,7 +65,9 @@ def _awaited_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]] | None
     while coroutine is not None:
         code = getattr(coroutine, "cr_code", None)
         if code is _WAIT:
-            return list(coroutine.cr_frame.f_locals["fs"])
+            values = coroutine.cr_frame.f_locals
+            # With a time-out the clock can wake it as well.
+            return list(values["fs"]) if values["timeout"] is None else []
         if code is _GROUP_EXIT:
             return list(coroutine.cr_frame.f_locals["self"]._tasks)  # noqa: SLF001 the same
         coroutine = getattr(coroutine, "cr_await", None)

@@ -111,7 +111,7 @@ def test_the_server_can_stop_an_invocation(start: Start, peer: Peer, how: str, *
     async def on_loop(ctx: Context) -> None:
         try:
             await ctx.step.run("a", lambda: 1)
-        except Exception:
+        except Exception:  # noqa: BLE001 as users write it
             ended.append("swallowed")
         finally:
             over.set()
@@ -119,7 +119,7 @@ def test_the_server_can_stop_an_invocation(start: Start, peer: Peer, how: str, *
     def in_thread(ctx: ContextSync) -> None:
         try:
             ctx.step.run("a", lambda: 1)
-        except Exception:
+        except Exception:  # noqa: BLE001 as users write it
             ended.append("swallowed")
         finally:
             over.set()
@@ -172,7 +172,9 @@ def test_an_outcome_that_is_refused_fails_the_run_once(start: Start, peer: Peer)
     [(ValueError("boom"), None), (NonRetriableError("boom"), "never"), (RetryAfterError("boom", 1500), "after")],
 )
 @pytest.mark.parametrize("is_async", [True, False])
-def test_errors_say_how_to_go_on(start: Start, peer: Peer, error: Exception, directive: str | None, *, is_async: bool) -> None:
+def test_errors_say_how_to_go_on(
+    start: Start, peer: Peer, error: Exception, directive: str | None, *, is_async: bool
+) -> None:
     """Outside of steps as within: the failure, and what it says about trying again."""
 
     async def on_loop(ctx: Context) -> None:
@@ -304,7 +306,9 @@ def test_events_are_reported_and_never_sent(start: Start, peer: Peer) -> None:
     ("value", "words"),
     [({1, 2}, ["'a#0'", "set is not JSON", "asdict"]), ("x" * 2000, ["'a#0'", "has 2002 bytes; 1000 are the most"])],
 )
-def test_a_result_that_can_t_be_kept_fails_its_step_for_good(start: Start, peer: Peer, value: Any, words: list[str]) -> None:
+def test_a_result_that_can_t_be_kept_fails_its_step_for_good(
+    start: Start, peer: Peer, value: Any, words: list[str]
+) -> None:
     """It is named with the step, the limit and the remedy, and not tried again."""
 
     async def function(ctx: Context) -> Any:

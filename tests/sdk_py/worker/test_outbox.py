@@ -109,6 +109,22 @@ def test_a_lease_is_held_from_its_arrival_to_the_ack_of_its_outcome() -> None:
     assert sent(outbox, stream) == ["beat ['r3']"]
 
 
+def test_what_comes_while_a_frame_is_written_is_sent_once() -> None:
+    """A batch stays as it was taken: reports that are put in before all of its frames are out belong to the next one."""
+    outbox = Outbox(5)
+    stream = opened(outbox)
+    assert sent(outbox, stream) == ["credit 5"]
+    outbox.received([R1])
+    outbox.beat()
+    batch = outbox.take(stream)
+    assert batch is not None
+    outgoing = batch.frames(1_000_000)
+    next(outgoing)
+    outbox.put([report(R1, "a#0")])
+    assert list(outgoing) == []
+    assert sent(outbox, stream) == ["r1/a#0"]
+
+
 def test_acks_that_somebody_waits_for_are_passed_on() -> None:
     """Steps' acks are, and outcomes that were refused; an outcome that is on disk ends the matter."""
     outbox = Outbox(5)
