@@ -54,8 +54,13 @@ def _step(line: str, time_zone: str, moment: int, *, forward: bool) -> int:
     hour_is_free = len(line.split()) == _FIELDS and line.split()[1].startswith("*")
     while True:
         tick: datetime = ticks.get_next(datetime) if forward else ticks.get_prev(datetime)
-        if tick.fold == 0 or hour_is_free or line == "@hourly":
+        if hour_is_free or line == "@hourly" or not _is_repeated(tick):
             return int((tick - _EPOCH).total_seconds()) * SECOND
+
+
+def _is_repeated(tick: datetime) -> bool:
+    """Whether the clock showed this before it was set back. A `fold` alone tells little: it may be set at any time."""
+    return tick.fold == 1 and tick.utcoffset() != tick.replace(fold=0).utcoffset()
 
 
 @lru_cache(maxsize=1_000)
