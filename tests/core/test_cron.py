@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.core.cron import check, last_tick, next_tick
-from controlplane.core.limits import DAY, SECOND
+from controlplane.core.limits import DAY, HOUR, SECOND
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -144,9 +144,31 @@ def test_the_last_tick_at_a_tick_is_that_tick(line: str, zone: str, start: str, 
         assert at > last_tick(line, zone, at - 1)
 
 
+ODD = [
+    ("30 2 * * *", "Europe/Berlin"),
+    ("0,30 1-3 * * *", "Europe/Berlin"),
+    ("0 */2 * * *", "Europe/Berlin"),
+    ("15 2 * * *", "Australia/Lord_Howe"),  # its clocks are changed by half an hour
+    ("45 1 * * *", "Australia/Lord_Howe"),
+    ("0 0 * * *", "America/Havana"),  # changed at midnight
+]
+CHANGES = [
+    moment(text)
+    for text in (
+        "2026-03-29T01:00+00:00",
+        "2026-10-25T01:00+00:00",
+        "2026-04-04T15:00+00:00",
+        "2026-10-03T15:30+00:00",
+        "2026-03-08T05:00+00:00",
+        "2026-11-01T05:00+00:00",
+    )
+]
+
+
 @given(
-    st.sampled_from([(line, zone) for line, zone in GOOD if "29 2" not in line]),
-    st.integers(moment("2020-01-01T00:00+00:00"), moment("2035-01-01T00:00+00:00")),
+    st.sampled_from([(line, zone) for line, zone in GOOD + ODD if "29 2" not in line]),
+    st.integers(moment("2020-01-01T00:00+00:00"), moment("2035-01-01T00:00+00:00"))
+    | st.builds(int.__add__, st.sampled_from(CHANGES), st.integers(-4 * HOUR, 4 * HOUR)),
 )
 def test_ticks_are_after_and_until(trigger: tuple[str, str], now: int) -> None:
     """The next tick is later than now, the last is not, and none is between them."""
