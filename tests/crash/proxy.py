@@ -19,7 +19,8 @@ class Proxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._open = threading.Event()
         self._open.set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -39,6 +40,8 @@ class Proxy:
 
     def close(self) -> None:
         """End all of it."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         self.heal()
         self.cut()
@@ -47,10 +50,11 @@ class Proxy:
         while True:
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                if self._listener.fileno() == -1:
-                    return
                 client.close()
                 continue
             self._pairs.append((client, server))
