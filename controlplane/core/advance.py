@@ -216,7 +216,9 @@ def wake_step(d: Decision, timer: TimerRow) -> None:
         entry = entry._replace(due_at=None)
     d.set_entry(entry)
     if run.state is RunState.WAITING:
-        _wake(d, run)
+        # A body that backs off waits for its own moment: a sleep of an earlier try does not end that.
+        if run.due_at is not None and run.due_at <= d.now:
+            _wake(d, run)
     elif run.session_id is not None:
         d.resolutions.append((run.session_id, Resolution(run.id, run.epoch, entry)))
 

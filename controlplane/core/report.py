@@ -36,8 +36,10 @@ def judge(report: Report, namespace: str, run: RunRow | None, entry: JournalRow 
     if kind is None:
         return None
     if entry is not None:
-        return _judge_recorded(report, entry, kind)
-    if run.step_count >= limits.run_steps_max:
+        refusal = _judge_recorded(report, entry, kind)
+        if refusal is not None:
+            return refusal
+    elif run.step_count >= limits.run_steps_max:
         return _reject(report, "TOO_MANY_STEPS", f"a run can have {limits.run_steps_max} steps; split it up")
     if run.journal_bytes + len(report.output) > limits.journal_bytes_max:
         return _reject(
@@ -50,7 +52,7 @@ def judge(report: Report, namespace: str, run: RunRow | None, entry: JournalRow 
 
 def _judge_without_lease(report: Report, run: RunRow, entry: JournalRow | None, kind: StepKind | None) -> Ack:
     if report.epoch == run.epoch:
-        if kind is not None and entry is not None and _is_recorded(report, entry):
+        if entry is not None and entry.kind is kind and _is_recorded(report, entry):
             return Ack(report.run_id, report.epoch, report.step_key, AckStatus.DUPLICATE, entry)
         if _ENDING.get(report.kind) is run.state:
             return Ack(report.run_id, report.epoch, report.step_key, AckStatus.DUPLICATE)
