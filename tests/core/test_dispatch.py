@@ -54,9 +54,7 @@ def test_a_lease_raises_the_epoch_and_changes_nothing_else() -> None:
     """A lease has an epoch of its own, is counted as a delivery, and uses up no attempt."""
     before = full_run(ids(1)[0])._replace(state=RunState.QUEUED)
 
-    assert before._replace(
-        state=RunState.RUNNING, epoch=4, deliveries=2, session_id="s"
-    ) == lease(before, "s", NOW + 9)
+    assert before._replace(state=RunState.RUNNING, epoch=4, deliveries=2, session_id="s") == lease(before, "s", NOW + 9)
 
 
 def test_the_first_lease_starts_the_run() -> None:
