@@ -59,7 +59,7 @@ def done(report: Report, *rows: RunRow | JournalRow) -> tuple[Decision, RunRow, 
 def assert_nothing_more(d: Decision, *, timers: list[TimerRow] | None = None) -> None:
     """No timer but these, no event, nobody woken."""
     assert (timers or []) == d.new_timers
-    assert not (d.incoming or d.resolutions or d.cancellations or d.done_timers or d.new_runs)
+    assert not any((d.incoming, d.resolutions, d.cancellations, d.done_timers, d.new_runs))
 
 
 def test_a_completed_step_is_recorded() -> None:
@@ -70,7 +70,7 @@ def test_a_completed_step_is_recorded() -> None:
     assert {(RUN, "load#0"): expected} == d.new_entries
     assert RUNNING._replace(step_count=1, journal_bytes=5, deliveries=0) == after
     assert told is None
-    assert {} == d.changed_entries
+    assert d.changed_entries == {}
     assert_nothing_more(d)
 
 
@@ -84,8 +84,8 @@ def test_a_step_that_failed_before_can_complete() -> None:
 
     expected = JournalRow(RUN, "load#0", StepKind.RUN, StepState.COMPLETED, 2, b"12", "json", None, NOW - 5, NOW)
     assert {(RUN, "load#0"): expected} == d.changed_entries
-    assert {} == d.new_entries
-    assert (1, 6) == (after.step_count, after.journal_bytes)
+    assert d.new_entries == {}
+    assert (after.step_count, after.journal_bytes) == (1, 6)
     assert_nothing_more(d)
 
 
@@ -109,7 +109,7 @@ def test_a_step_fails_for_good(before: JournalRow | None, wishes: dict[str, obje
     d, after, told = done(report(ReportKind.STEP_FAILED, "load#0", failure=FAILURE, **wishes), *rows)
 
     assert told is not None
-    assert (StepState.FAILED, FAILURE, NOW, None) == (told.state, told.failure, told.ended_at, told.due_at)
+    assert (told.state, told.failure, told.ended_at, told.due_at) == (StepState.FAILED, FAILURE, NOW, None)
     assert (2 if before else 1) == told.attempts
     assert RunState.RUNNING is after.state
     assert_nothing_more(d)
@@ -146,12 +146,12 @@ def test_a_step_sends_events_as_it_is_recorded() -> None:
     (incoming,) = d.incoming
     child = f"{TRACE[:36]}{step_span_id(RUN, 'notify#0')}-01"
     derived = child_event_id(RUN, "notify#0", 0)
-    assert ("other", RUN, "notify#0", None) == (
+    assert (
         incoming.namespace,
         incoming.source_run_id,
         incoming.source_step_key,
         incoming.function,
-    )
+    ) == ("other", RUN, "notify#0", None)
     assert (
         NewEvent(derived, "a", b"1", "", None, child, "vendor=1"),
         NewEvent("mine", "b", b"2", "raw", 5, child, "vendor=1"),
@@ -168,7 +168,7 @@ def test_a_step_sends_events_as_it_is_recorded() -> None:
     )
     assert expected == told == d.new_entries[RUN, "notify#0"]
     assert before._replace(step_count=1, deliveries=0) == after
-    assert [] == d.new_timers
+    assert d.new_timers == []
 
 
 @pytest.mark.parametrize("has_timers", [True, False])
@@ -204,7 +204,7 @@ def test_a_body_that_failed_is_tried_again() -> None:
         )
         == after
     )
-    assert [] == d.runs_without_timers
+    assert d.runs_without_timers == []
     assert_nothing_more(d, timers=[TimerRow(LATER, TimerKind.RUN, RUN)])
 
 
@@ -218,7 +218,7 @@ def test_a_body_fails_for_good(attempt: int, never: bool) -> None:
         before._replace(state=RunState.FAILED, attempt=attempt + 1, failure=FAILURE, session_id=None, ended_at=NOW)
         == after
     )
-    assert [RUN] == d.runs_without_timers
+    assert d.runs_without_timers == [RUN]
     assert_nothing_more(d)
 
 
@@ -276,7 +276,7 @@ def test_a_run_is_cancelled(state: RunState) -> None:
         == d.runs[RUN]
     )
     assert ([("s1", Cancellation(RUN, 3, "too late"))] if session_id else []) == d.cancellations
-    assert [RUN] == d.runs_without_timers
+    assert d.runs_without_timers == [RUN]
 
 
 STEP_TIMER = TimerRow(LATER, TimerKind.STEP, RUN, "nap#0")
@@ -303,7 +303,7 @@ def test_a_step_wakes_its_run(timer: TimerRow, step: JournalRow, awake: JournalR
     parked = fired(timer, WAITING, step)
     assert WAITING._replace(state=RunState.QUEUED, queued_at=LATER, due_at=None) == parked.runs[RUN]
     assert [awake] == list(parked.changed_entries.values())
-    assert [] == parked.resolutions
+    assert parked.resolutions == []
 
     live = fired(timer, RUNNING, step)
     assert [("s1", Resolution(RUN, 3, awake))] == live.resolutions
@@ -311,7 +311,7 @@ def test_a_step_wakes_its_run(timer: TimerRow, step: JournalRow, awake: JournalR
     assert [awake] == list(live.changed_entries.values())
 
     queued = fired(timer, RUNNING._replace(state=RunState.QUEUED, session_id=None), step)
-    assert [] == queued.resolutions
+    assert queued.resolutions == []
     assert set() == queued.changed_runs
     assert [awake] == list(queued.changed_entries.values())
 
@@ -335,7 +335,7 @@ def test_a_timer_that_nothing_waits_for_does_nothing(timer: TimerRow, rows: list
     """A timer may be late, or left over: it changes only what still waits for this very moment."""
     d = fired(timer, *rows)
 
-    assert not (d.changed_runs or d.changed_entries or d.new_entries or d.resolutions or d.new_timers)
+    assert not any((d.changed_runs, d.changed_entries, d.new_entries, d.resolutions, d.new_timers))
 
 
 def test_a_body_is_tried_again_in_its_moment() -> None:
@@ -350,7 +350,7 @@ def test_a_sleep_does_not_shorten_the_back_off() -> None:
     d = fired(STEP_TIMER, WAITING._replace(due_at=LATER + 1), ASLEEP)
 
     assert set() == d.changed_runs
-    assert [SLEPT] == list(d.changed_entries.values())
+    assert list(d.changed_entries.values()) == [SLEPT]
 
 
 def test_a_lease_ends_without_an_outcome() -> None:

@@ -178,4 +178,4 @@ def test_ticks_are_after_and_until(trigger: tuple[str, str], now: int) -> None:
     assert until <= now < after
     assert after == next_tick(line, zone, until)
     assert after - until <= 400 * DAY
-    assert 0 == after % SECOND
+    assert after % SECOND == 0

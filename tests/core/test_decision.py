@@ -12,7 +12,7 @@ def test_a_step_that_was_loaded_is_changed() -> None:
     d.set_entry(entry("r", attempts=2))
     d.set_entry(entry("r", attempts=3))
 
-    assert {} == d.new_entries
+    assert d.new_entries == {}
     assert {("r", "load#0"): entry("r", attempts=3)} == d.changed_entries == d.entries
 
 
@@ -22,7 +22,7 @@ def test_a_step_that_is_new_stays_new() -> None:
     d.set_entry(entry("r", attempts=1))
     d.set_entry(entry("r", attempts=2))
 
-    assert {} == d.changed_entries
+    assert d.changed_entries == {}
     assert {("r", "load#0"): entry("r", attempts=2)} == d.new_entries == d.entries
 
 

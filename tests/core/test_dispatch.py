@@ -46,7 +46,7 @@ def test_no_slot_is_given_twice_and_none_stays_empty_needlessly(count: int, free
 
     assert min(count, sum(free)) == len(leased) == sum(given)
     for index, taker in enumerate(takers):
-        assert 0 <= taker.free
+        assert taker.free >= 0
         assert taker.free == 0 or given[index] >= max(given) - 1
 
 
@@ -61,7 +61,7 @@ def test_the_first_lease_starts_the_run() -> None:
     """When a run started is told by its first lease."""
     first = lease(run("r"), "s", NOW + 9)
 
-    assert (NOW + 9, 1, 1) == (first.started_at, first.epoch, first.deliveries)
+    assert (first.started_at, first.epoch, first.deliveries) == (NOW + 9, 1, 1)
 
 
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.QUEUED])

@@ -19,21 +19,21 @@ def test_each_pair_of_event_and_function_becomes_a_queued_run() -> None:
     first, second = d.new_runs
 
     assert first.id < second.id
-    assert ("other", 1, 1, NOW, "vendor=1") == (
+    assert (
         first.namespace,
         first.function_key,
         first.event_key,
         first.created_at,
         first.tracestate,
-    )
-    assert (RunState.QUEUED, 0, 0, None, NOW, None) == (
+    ) == ("other", 1, 1, NOW, "vendor=1")
+    assert (
         first.state,
         first.epoch,
         first.attempt,
         first.session_id,
         first.queued_at,
         first.ended_at,
-    )
+    ) == (RunState.QUEUED, 0, 0, None, NOW, None)
     assert f"{one.traceparent[:36]}{run_span_id(first.id)}-01" == first.traceparent
     assert first.traceparent != second.traceparent
 

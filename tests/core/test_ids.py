@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from controlplane.core.ids import (
     Ids,
@@ -107,7 +108,7 @@ def test_the_floor_of_no_moment_is_zero() -> None:
 def test_an_id_is_crockford_base_32() -> None:
     """An id is a ULID: ten characters of time, sixteen of chance."""
 
-    assert "01ARYZ6S41" == floor(1_469_918_176_385 * MILLISECOND)[:10]
+    assert floor(1_469_918_176_385 * MILLISECOND)[:10] == "01ARYZ6S41"
     assert not set("ILOU") & set(Ids(10**15, random.Random(1)).make())
 
 
@@ -123,15 +124,15 @@ def test_a_derived_event_id_is_always_the_same() -> None:
         child_event_id(RUN, "notify#0", 1),
         child_event_id(RUN, "notify#01", 0),
     ]
-    assert 5 == len({first, *others})
+    assert len({first, *others}) == 5
 
 
 def test_derived_ids_are_pinned() -> None:
     """What SDKs derive too, and what is in stores already, never changes."""
 
-    assert "01JD0000006QSV5C1992ZN2TFY" == child_event_id(RUN, "notify#0", 0)
-    assert "1bed5efb5ee33305" == run_span_id(RUN)
-    assert "2f18b4cef1e20958" == step_span_id(RUN, "notify#0")
+    assert child_event_id(RUN, "notify#0", 0) == "01JD0000006QSV5C1992ZN2TFY"
+    assert run_span_id(RUN) == "1bed5efb5ee33305"
+    assert step_span_id(RUN, "notify#0") == "2f18b4cef1e20958"
 
 
 def test_a_child_keeps_trace_and_flags() -> None:
@@ -153,6 +154,7 @@ def test_no_chance_makes_no_empty_trace() -> None:
     """Zero is not a trace id nor a span id."""
 
     class Zero(random.Random):
+        @override
         def getrandbits(self, k: int, /) -> int:
             return 0
 

@@ -29,10 +29,10 @@ def test_what_is_missing_is_filled_in() -> None:
     d = accepted(decision(), incoming)
     first, second = d.new_events
 
-    assert [7, 8] == [first.key, second.key]
+    assert [first.key, second.key] == [7, 8]
     assert incoming.ids == [first.id, second.id]
     assert first.id < second.id
-    assert (NOW, NOW) == (first.ts, first.received_at)
+    assert (first.ts, first.received_at) == (NOW, NOW)
     assert is_traceparent(first.traceparent)
     assert first.traceparent[3:35] != second.traceparent[3:35]
     assert d.new_events == d.matching
@@ -43,8 +43,8 @@ def test_what_is_given_stays() -> None:
     d = accepted(decision(), Incoming("other", (sent("e", ts=5, traceparent=TRACE),), "run-1", "notify#0"))
 
     (row,) = d.new_events
-    assert ("other", "e", "order/created", b"{}", "") == row[1:6]
-    assert (5, NOW, TRACE, "vendor=1", "run-1", "notify#0") == row[6:]
+    assert row[1:6] == ("other", "e", "order/created", b"{}", "")
+    assert row[6:] == (5, NOW, TRACE, "vendor=1", "run-1", "notify#0")
 
 
 def test_a_known_id_makes_no_second_event() -> None:
@@ -52,7 +52,7 @@ def test_a_known_id_makes_no_second_event() -> None:
     incoming = Incoming("default", (sent("a"), sent("b")))
     d = accepted(decision(), incoming, known={("default", "a"), ("other", "b")})
 
-    assert (["a", "b"], 1) == (incoming.ids, incoming.duplicates)
+    assert (incoming.ids, incoming.duplicates) == (["a", "b"], 1)
     assert [("b", 7)] == [(row.id, row.key) for row in d.new_events] == [(row.id, row.key) for row in d.matching]
 
 
@@ -62,17 +62,17 @@ def test_an_id_counts_once_in_a_turn() -> None:
     other = Incoming("other", (sent("a"),))
     d = accepted(decision(), one, two, other)
 
-    assert [("default", "a"), ("default", "b"), ("other", "a")] == [(row.namespace, row.id) for row in d.new_events]
-    assert [1, 1, 0] == [one.duplicates, two.duplicates, other.duplicates]
-    assert ["a", "a"] == one.ids
+    assert [(row.namespace, row.id) for row in d.new_events] == [("default", "a"), ("default", "b"), ("other", "a")]
+    assert [one.duplicates, two.duplicates, other.duplicates] == [1, 1, 0]
+    assert one.ids == ["a", "a"]
 
 
 def test_an_event_of_the_future_waits() -> None:
     """It is stored, and matched when its moment comes; one of this very moment is matched now."""
     d = accepted(decision(), Incoming("default", (sent("later", ts=NOW + 1), sent("now", ts=NOW), sent("old", ts=0))))
 
-    assert ["later", "now", "old"] == [row.id for row in d.new_events]
-    assert ["now", "old"] == [row.id for row in d.matching]
+    assert [row.id for row in d.new_events] == ["later", "now", "old"]
+    assert [row.id for row in d.matching] == ["now", "old"]
     assert [TimerRow(NOW + 1, TimerKind.EVENT, "7")] == d.new_timers
 
 
@@ -81,8 +81,8 @@ def test_an_event_for_one_function_is_not_matched() -> None:
     incoming = Incoming("default", (sent("a", ts=NOW + SECOND),), function=shop_function())
     d = accepted(decision(), incoming)
 
-    assert [] == d.matching
-    assert [] == d.new_timers
+    assert d.matching == []
+    assert d.new_timers == []
     assert [(d.new_events[0], shop_function(), incoming)] == d.starting
 
 
@@ -91,5 +91,5 @@ def test_a_duplicate_for_one_function_starts_nothing() -> None:
     incoming = Incoming("default", (sent("a"),), function=shop_function())
     d = accepted(decision(), incoming, known={("default", "a")})
 
-    assert [] == d.starting
-    assert [] == d.new_events
+    assert d.starting == []
+    assert d.new_events == []

@@ -51,7 +51,7 @@ def test_contradictions_are_told(changes: dict[str, int], problems: list[str]) -
 def test_limits_may_be_reached(changes: dict[str, int]) -> None:
     """The defaults fit together, and so does each limit at its very edge."""
 
-    assert [] == Limits(**changes).problems()
+    assert Limits(**changes).problems() == []
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])

@@ -125,26 +125,26 @@ def test_a_report_that_is_wrong_in_form_is_rejected() -> None:
 def test_a_run_that_is_not_there_is_told() -> None:
     """A run of another namespace is as unknown as one that never was."""
 
-    assert "RUN_NOT_FOUND" == refused(COMPLETED, None)
-    assert "RUN_NOT_FOUND" == refused(COMPLETED, RUNNING._replace(namespace="other"))
+    assert refused(COMPLETED, None) == "RUN_NOT_FOUND"
+    assert refused(COMPLETED, RUNNING._replace(namespace="other")) == "RUN_NOT_FOUND"
 
 
 def test_the_number_of_steps_is_limited() -> None:
     """The last step that fits is taken, and one more is rejected; what is recorded already counts for nothing."""
 
-    assert "" == refused(COMPLETED, RUNNING._replace(step_count=2), run_steps_max=3)
-    assert "TOO_MANY_STEPS" == refused(COMPLETED, RUNNING._replace(step_count=3), run_steps_max=3)
-    assert "" == refused(COMPLETED, RUNNING._replace(step_count=3), RETRYING, run_steps_max=3)
+    assert refused(COMPLETED, RUNNING._replace(step_count=2), run_steps_max=3) == ""
+    assert refused(COMPLETED, RUNNING._replace(step_count=3), run_steps_max=3) == "TOO_MANY_STEPS"
+    assert refused(COMPLETED, RUNNING._replace(step_count=3), RETRYING, run_steps_max=3) == ""
     outcome = COMPLETED._replace(kind=ReportKind.RUN_COMPLETED, step_key="")
-    assert "" == refused(outcome, RUNNING._replace(step_count=3), run_steps_max=3)
+    assert refused(outcome, RUNNING._replace(step_count=3), run_steps_max=3) == ""
 
 
 @pytest.mark.parametrize("step", [None, RETRYING])
 def test_the_outputs_of_a_run_are_limited(step: JournalRow | None) -> None:
     """The last byte that fits is taken, and one more is rejected: at the first try and at a later one."""
 
-    assert "" == refused(COMPLETED, RUNNING._replace(journal_bytes=5), step, journal_bytes_max=10)
-    assert "JOURNAL_TOO_LARGE" == refused(COMPLETED, RUNNING._replace(journal_bytes=6), step, journal_bytes_max=10)
+    assert refused(COMPLETED, RUNNING._replace(journal_bytes=5), step, journal_bytes_max=10) == ""
+    assert refused(COMPLETED, RUNNING._replace(journal_bytes=6), step, journal_bytes_max=10) == "JOURNAL_TOO_LARGE"
 
 
 @given(

@@ -52,8 +52,8 @@ def test_no_retries_means_one_try() -> None:
 def test_the_default_policy() -> None:
     """Unless told otherwise something is tried five times, and the waits are those of the guide."""
 
-    assert (4, 30 * SECOND) == (DEFAULT.retries, DEFAULT.jitter)
-    assert [15, 30, 60, 120, 300, 600, 1_200, 2_400, 3_600, 7_200] == [delay // SECOND for delay in DEFAULT.delays]
+    assert (DEFAULT.retries, DEFAULT.jitter) == (4, 30 * SECOND)
+    assert [delay // SECOND for delay in DEFAULT.delays] == [15, 30, 60, 120, 300, 600, 1_200, 2_400, 3_600, 7_200]
 
 
 @given(
