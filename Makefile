@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := controlplane sdk_py tests examples benchmarks proto
+SOURCES := controlplane sdk_py tests examples benchmarks proto docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt check test demo bench crash clean
+.PHONY: help setup proto docs fmt check test demo bench crash clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ proto: $(STAMP) ## generate the Python code of proto/ anew
 	cd proto && ../$(BIN)/buf format --write
 	$(BIN)/python proto/generate.py
 
+docs: $(STAMP) ## make the generated pages of docs/reference anew
+	$(BIN)/python docs/generate.py
+
 fmt: $(STAMP) ## format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -35,6 +38,7 @@ check: $(STAMP) ## format, lint, types, layers, contract: what a change must pas
 	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	$(BIN)/python proto/breaking.py
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python docs/generate.py --check
 
 test: $(STAMP) ## the whole suite
 	$(BIN)/python -m pytest
