@@ -1,7 +1,7 @@
 """Hands ready runs out to sessions with free slots, in the transaction that made them ready.
 
-Functions take turns: each first gets an equal share of the free slots, then what is left, and the one that was looked at
-longest ago goes first.
+Functions take turns: each first gets an equal share of the free slots, then what is left, and the one that was given least
+goes first the next time.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ def hand_out(turn: Turn) -> None:
     claims: dict[int, list[RunRow]] = {}
     takers: dict[str, Taker] = {}
     serving: dict[int, list[Taker]] = {}
-    for function_key in list(turn.ready):
+    limits: dict[int, int] = {}
+    for function_key in turn.ready:
         sessions = turn.sessions.serving(function_key)
         if not sessions:
             continue
         serving[function_key] = [_taker(takers, session) for session in sessions]
         free = sum(session.free for session in sessions)
-        limit = min(free, _CLAIM_MAX)
+        limit = limits[function_key] = min(free, _CLAIM_MAX)
         claims[function_key] = turn.tx.claim_ready(function_key, limit)
+        turn.has_more |= len(claims[function_key]) == limit < free
+    left = dict(claims)
+    leased = _share_out(turn, left, serving, sum(taker.free for taker in takers.values()))
+    for function_key, claimed in sorted(claims.items(), key=lambda item: len(item[1]) - len(left[item[0]])):
         del turn.ready[function_key]
-        if len(claims[function_key]) == limit:
+        if left[function_key] or len(claimed) == limits[function_key]:
             turn.ready[function_key] = None
-            turn.has_more |= limit < free
-    leased = _share_out(turn, claims, serving)
     if leased:
         turn.tx.update_runs(leased)
         _invoke(turn, leased)
@@ -53,15 +56,15 @@ def _taker(takers: dict[str, Taker], session: Session) -> Taker:
     return taker
 
 
-def _share_out(turn: Turn, claims: dict[int, list[RunRow]], serving: dict[int, list[Taker]]) -> list[RunRow]:
+def _share_out(turn: Turn, left: dict[int, list[RunRow]], serving: dict[int, list[Taker]], free: int) -> list[RunRow]:
+    """Lease what there is room for, and leave the rest in `left`."""
     leased: list[RunRow] = []
     budget = _JOURNAL_BYTES_MAX
-    share = max(1, sum(len(runs) for runs in claims.values()) // max(1, len(claims)))
-    for round_share in (share, None) if len(claims) > 1 else (None,):
-        for function_key, runs in claims.items():
-            part = runs[:round_share]
+    share = max(1, free // max(1, sum(1 for runs in left.values() if runs)))
+    for round_share in (share, None) if len(left) > 1 else (None,):
+        for function_key, runs in left.items():
             given: list[RunRow] = []
-            for run in part:
+            for run in runs[:round_share]:
                 budget -= run.journal_bytes
                 if budget < 0 and (leased or given):
                     turn.has_more = True
@@ -69,10 +72,7 @@ def _share_out(turn: Turn, claims: dict[int, list[RunRow]], serving: dict[int, l
                 given.append(run)
             given = assign(given, serving[function_key], turn.now)
             leased += given
-            claims[function_key] = runs[len(given) :]
-    for function_key, runs in claims.items():
-        if runs:
-            turn.ready[function_key] = None
+            left[function_key] = runs[len(given) :]
     return leased
 
 
