@@ -38,16 +38,16 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
         turn.now,
         turn.now + turn.settings.session_timeout,
     )
-    before = turn.sessions.table.of_instance(instance_of(row))
+    before = turn.sessions.of_instance(instance_of(row))
     resumed = []
     for lease in command.held:
         run = _held_run(turn, lease, command.namespace)
         if run is not None:
-            turn.d.set_run(run._replace(session_id=row.id))
+            _move(turn, run, row.id)
             resumed.append(lease)
     if before is not None:
         _end_session(turn, before, CLOSED_SUPERSEDED)
-    turn.sessions.add(Session(row, function_keys, command.outbox))
+    turn.sessions.add(Session(row, function_keys, command.outbox, brought=frozenset(resumed)))
     turn.session_rows[row.id] = row
     return Welcomed(row.id, tuple(resumed))
 
@@ -84,7 +84,8 @@ def heartbeat(turn: Turn, command: Heartbeat) -> None:
             stop.append(lease)
         elif run.session_id != session.row.id:
             # The epoch is the run's, so nobody else was given it since: its session was taken for lost too early.
-            turn.d.set_run(run._replace(session_id=session.row.id))
+            _move(turn, run, session.row.id)
+            session.brought |= {lease}
     turn.delivery(session.row.id).heartbeat_stop = stop
     held = frozenset(command.held)
     leased = {Lease(run.id, run.epoch): run for run in _leased(turn, session.row.id)}
@@ -92,7 +93,8 @@ def heartbeat(turn: Turn, command: Heartbeat) -> None:
     # An invocation may be on the way while a heartbeat is: only one that two of them lack was lost.
     for lease in missing & session.missing:
         advance.free(turn.d, leased[lease])
-        session.invocations_sent -= 1
+        if lease not in session.brought:
+            session.invocations_sent -= 1
     session.missing = missing - session.missing
 
 
@@ -150,6 +152,14 @@ def _held_run(turn: Turn, lease: Lease, namespace: str) -> RunRow | None:
     if run is None or run.namespace != namespace or run.state is not RunState.RUNNING or run.epoch != lease.epoch:
         return None
     return run
+
+
+def _move(turn: Turn, run: RunRow, session_id: str) -> None:
+    """Give a lease to another session, as it is."""
+    moved = run._replace(session_id=session_id)
+    turn.d.set_run(moved)
+    # This session may end in this very turn, and must not take the run with it.
+    turn.facts.leases.setdefault(session_id, []).append(moved)
 
 
 def _leased(turn: Turn, session_id: str) -> list[RunRow]:

@@ -24,6 +24,8 @@ class Session:
     invocation_limit: int = 0
     invocations_sent: int = 0
     is_draining: bool = False
+    brought: frozenset[Lease] = field(default_factory=frozenset)
+    """Leases that its worker brought along: they were not sent on this stream, and do not count as such."""
     missing: frozenset[Lease] = field(default_factory=frozenset)
     """Leases that the newest heartbeat lacked; those that the next one lacks too were lost."""
 
@@ -110,6 +112,7 @@ class SessionChanges:
     def __init__(self, table: SessionTable) -> None:
         self.table = table
         self.changed: dict[str, Session | None] = {}
+        self._opened: dict[tuple[str, str, str], str] = {}
 
     def get(self, session_id: str) -> Session | None:
         """A session, to look at."""
@@ -129,10 +132,15 @@ class SessionChanges:
     def add(self, session: Session) -> None:
         """A new session."""
         self.changed[session.row.id] = session
+        self._opened[instance_of(session.row)] = session.row.id
 
     def remove(self, session_id: str) -> None:
         """The session is no more."""
         self.changed[session_id] = None
+
+    def of_instance(self, instance: tuple[str, str, str]) -> str | None:
+        """The newest session of a worker process: it may have opened one in this very turn."""
+        return self._opened.get(instance) or self.table.of_instance(instance)
 
     def serving(self, function_key: int) -> list[Session]:
         """The sessions that serve a function and have free slots."""

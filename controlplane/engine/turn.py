@@ -40,7 +40,7 @@ from controlplane.engine.handout import hand_out
 from controlplane.engine.outbox import Delivery, Outbox
 from controlplane.engine.sessions import SessionChanges, SessionTable
 from controlplane.engine.settings import Settings
-from controlplane.errors import SteplaneError
+from controlplane.errors import CallerError
 from controlplane.store.interface import Tx
 
 
@@ -51,7 +51,7 @@ class Memory:
     functions: FunctionTable
     sessions: SessionTable
     ready: dict[int, None]
-    """Functions that may have queued runs; the one that was looked at longest ago comes first."""
+    """Functions that may have queued runs; the one that is to go first comes first."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Turn:
     sessions: SessionChanges
     ready: dict[int, None]
     answers: list[Any] = field(default_factory=list)
-    """One a command: its answer, or the `SteplaneError` it is refused with."""
+    """One a command: its answer, or the `CallerError` it is refused with."""
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     session_rows: dict[str, SessionRow | None] = field(default_factory=dict)
     """Sessions to store, or with `None` to delete."""
@@ -146,7 +146,7 @@ def _handle(turn: Turn, command: Command) -> Any:
     """Carry out one command. A refusal is its answer; an answer that needs the whole turn is a function."""
     try:
         return _HANDLERS[type(command)](turn, command)
-    except SteplaneError as refusal:
+    except CallerError as refusal:
         return refusal
 
 
