@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -142,8 +143,6 @@ def test_a_worker_says_what_is_wrong(web: str, caplog: pytest.LogCaptureFixture)
 
 def test_sending_says_what_is_wrong(web: str) -> None:
     """So does `send`, in its error."""
-    from datetime import timedelta
-
     client = Steplane(app_id="app", address=web)
     with pytest.raises(SendError, match="answers like a web server") as raised:
         client.send_sync(Event(name="a"), timeout=timedelta(seconds=0.2))

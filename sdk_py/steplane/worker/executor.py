@@ -45,10 +45,11 @@ class Executor:
         outbox: Outbox,
         functions: Mapping[str, Function[Any]],
         logger: Callable[[str], logging.Logger],
+        connected: asyncio.Event,
         on_change: Callable[[], object],
         on_refused: Callable[[RegistrationError], object],
     ) -> None:
-        """`on_change` is called whenever less may be left to wait for."""
+        """`connected` is set as long as a stream is open; `on_change` is called whenever less may be left to wait for."""
         self.loop = loop
         self.desk = Desk(loop, outbox)
         self.limits = Limits()
@@ -58,6 +59,7 @@ class Executor:
         self._outbox = outbox
         self._functions = functions
         self._loggers = {id_: logger(id_) for id_ in functions}
+        self._connected = connected
         self._on_change = on_change
         self._on_refused = on_refused
         self._threads = Threads()
@@ -78,7 +80,8 @@ class Executor:
         self._outbox.release(partial, slots_freed=len(partial))
 
     def abandon(self) -> None:
-        """Stop everything at once, and hand it back: no failure of it is reported."""
+        """Stop everything at once, and hand it back: no failure of it is reported. Ask for no more before."""
+        self.drain()
         invocations = list(self._live.values())
         self.desk.flush()
         for invocation in invocations:
@@ -105,6 +108,7 @@ class Executor:
         """A stream is open."""
         self.limits = limits
         self.can_receive = True
+        self._connected.set()
         if lost:
             log.warning("%d invocations were given to others while this worker was not connected", len(lost))
             self._drop(lost)
@@ -168,6 +172,7 @@ class Executor:
     def disconnected(self) -> None:
         """The stream is gone."""
         self.can_receive = False
+        self._connected.clear()
         self._on_change()
 
     def refused(self, error: RegistrationError) -> None:

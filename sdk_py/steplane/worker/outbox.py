@@ -194,9 +194,9 @@ class Outbox:
     def drain(self, stream: OutgoingStream | None) -> None:
         """Ask for no more invocations, on this stream and all that follow."""
         with self._changed:
-            self._is_draining = True
-            if stream is not None:
+            if stream is not None and not self._is_draining:
                 stream.is_drain_due = True
+            self._is_draining = True
             self._changed.notify_all()
 
     def stop_credit(self, stream: OutgoingStream) -> None:

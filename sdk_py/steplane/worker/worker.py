@@ -59,7 +59,9 @@ class Worker:
         self._logger = logger
         self._loop: asyncio.AbstractEventLoop | None = None
         self._executor: Executor | None = None
+        self._session: Session | None = None
         self._changed = asyncio.Event()
+        self._connected = asyncio.Event()
         self._is_stopping = False
         self._refusal: RegistrationError | None = None
 
@@ -68,8 +70,7 @@ class Worker:
 
         A second signal stops at once. Raises `RegistrationError` if the server refuses a function.
         """
-        with self._signals():
-            asyncio.run(self.run_async())
+        asyncio.run(self._run_with_signals())
 
     async def run_async(self) -> None:
         """The same on the running event loop, and without signals: call `stop` to drain. Cancelled, it stops at once."""
@@ -81,10 +82,11 @@ class Worker:
             outbox=self._outbox,
             functions=self._functions,
             logger=self._logger,
+            connected=self._connected,
             on_change=self._changed.set,
             on_refused=self._refuse,
         )
-        session = Session(
+        session = self._session = Session(
             target=self._target,
             identity=self._identity,
             definitions=[function.definition for function in self._functions.values()],
@@ -98,11 +100,20 @@ class Worker:
             if self._refusal is None:
                 await self._drain(executor, session)
         finally:
-            executor.abandon()
+            self._abandon()
             session.stop()
             await asyncio.shield(asyncio.to_thread(session.join))
         if self._refusal is not None:
             raise self._refusal
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server gives it work just now: for a health check."""
+        return self._connected.is_set()
+
+    async def connected(self) -> None:
+        """Return once it is connected, and its functions are registered. On the event loop that it runs on."""
+        await self._connected.wait()
 
     def stop(self) -> None:
         """Drain, and let `run` or `run_async` return. May be called from any thread."""
@@ -126,6 +137,12 @@ class Worker:
                 "the drain took longer than %s: what still runs is stopped and handed back", self._drain_timeout
             )
 
+    def _abandon(self) -> None:
+        if self._session is not None and self._executor is not None:
+            # First of all no more work, or what is handed back would come right here again.
+            self._session.drain()
+            self._executor.abandon()
+
     async def _until(self, is_so: Callable[[], bool]) -> None:
         while not is_so():
             await self._changed.wait()
@@ -135,16 +152,25 @@ class Worker:
         self._refusal = error
         self.stop()
 
+    async def _run_with_signals(self) -> None:
+        with self._signals(asyncio.get_running_loop()):
+            await self.run_async()
+
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            # The loop's handler wakes the loop; ours is called even while code blocks the loop.
+            loop.add_signal_handler(number, self._changed.set)
+            signal.signal(number, self._signalled)
         try:
             yield
         finally:
             for number, handler in before.items():
+                loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
@@ -152,6 +178,5 @@ class Worker:
             self.stop()
             return
         log.warning("a second signal: stopping at once")
-        if self._executor is not None:
-            self._executor.abandon()
+        self._abandon()
         raise SystemExit(128 + number)

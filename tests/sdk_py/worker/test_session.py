@@ -332,6 +332,7 @@ def test_a_cancelled_worker_stops_at_once(client: Steplane, peer: Peer) -> None:
     embedded.start()
     stream = peer.accept().welcome()
     stream.invoke()
+    stream.take("drain")
     assert leases(stream.take("release").leases) == [("r1", 1)]
     stream.take("end")
     embedded.join(5)
