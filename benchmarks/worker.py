@@ -36,9 +36,10 @@ async def many_steps(ctx: steplane.Context) -> int:
     async def step() -> int:
         return 1
 
-    for _ in range(ctx.event.data["i"]):
+    count: int = ctx.event.data["i"]
+    for _ in range(count):
         await ctx.step.run("step", step)
-    return ctx.event.data["i"]
+    return count
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ STEPLANE = [sys.executable, "-m", "controlplane"]
 SECONDS_MAX = 60.0
 
 console = Console(highlight=False)
+started: dict[Path, subprocess.Popen[bytes]] = {}
+"""Each process, by its log."""
 
 
 def main() -> int:
     """Run the demo; the exit status is 1 if a promise was broken."""
-    with tempfile.TemporaryDirectory(prefix="steplane-demo-") as name, serve(Path(name)) as environment:
+    with tempfile.TemporaryDirectory(prefix="steplane-demo-") as name, all_ended(), serve(Path(name)) as environment:
         folder = Path(name)
         say("starting a worker (4 slots)")
         worker = start(folder, "worker-1", [sys.executable, str(APP)], environment)
@@ -46,9 +48,8 @@ def main() -> int:
                 say("[bold red]killed the worker with SIGKILL half-way[/bold red], and starting another")
                 worker = start(folder, "worker-2", [sys.executable, str(APP)], environment)
                 wait_until(lambda: show(lineage(runs, event_id)) >= 1.0, worker)
-            tree = [*STEPLANE, "lineage", event_id, "--no-json", "--children", "0"]
             console.print()
-            subprocess.run(tree, env=environment, check=True)
+            draw(event_id, environment)
             is_kept = prove(lineage(runs, event_id), folder / "notes")
         worker.send_signal(signal.SIGTERM)
         worker.wait(10)
@@ -59,8 +60,8 @@ def main() -> int:
 def serve(folder: Path) -> Iterator[dict[str, str]]:
     """A server on a free port, with its file in the folder; gives the environment that its clients need."""
     say(f"starting a server with {folder / 'steplane.db'}")
+    say("it gives the runs of a lost worker to others after 1 s (5 s by default), to keep this short")
     ready = folder / "address"
-    # A broken stream's work is given to others after one second here, five by default, so that the demo is short.
     command = [*STEPLANE, "serve", "--db", str(folder / "steplane.db"), "--listen", "127.0.0.1:0"]
     server = start(folder, "server", [*command, "--ready-file", str(ready), "--session-grace", "1s"], dict(os.environ))
     try:
@@ -77,8 +78,22 @@ def serve(folder: Path) -> Iterator[dict[str, str]]:
 
 def start(folder: Path, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """A process of its own, which logs into a file of the folder."""
-    with (folder / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    path = folder / f"{name}.log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    started[path] = process
+    return process
+
+
+@contextmanager
+def all_ended() -> Iterator[None]:
+    """No process outlives the block, however it ends."""
+    try:
+        yield
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
 
 
 def trigger(environment: dict[str, str]) -> str:
@@ -94,6 +109,13 @@ def trigger(environment: dict[str, str]) -> str:
         time.sleep(0.1)
 
 
+def draw(event_id: str, environment: dict[str, str]) -> None:
+    """Have the command line draw all that came of the event; as wide as needed where nobody's terminal sets the width."""
+    width = {} if console.is_terminal else {"COLUMNS": "120"}
+    command = [*STEPLANE, "lineage", event_id, "--no-json", "--children", "0"]
+    subprocess.run(command, env={**environment, **width}, check=True)
+
+
 def lineage(runs: run_pb2_grpc.RunServiceStub, event_id: str) -> Any:
     """All that came of an event so far."""
     return runs.GetLineage(run_pb2.GetLineageRequest(event_id=event_id))
@@ -104,7 +126,8 @@ def wait_until(is_met: Callable[[], bool], process: subprocess.Popen[bytes]) -> 
     until = time.monotonic() + SECONDS_MAX
     while not is_met():
         if process.poll() is not None or time.monotonic() > until:
-            sys.exit("that took too long, or a process ended too early")
+            logs = "\n".join(f"--- {path.name}\n{path.read_text()[-2000:]}" for path in started)
+            sys.exit(f"that took too long, or a process ended too early:\n{logs}")
         time.sleep(0.1)
 
 
@@ -142,7 +165,7 @@ def prove(tree: Any, notes: Path) -> bool:
         for journal in tree.journals
         for entry in journal.entries
     }
-    begun = Counter()
+    begun = Counter[str]()
     late = 0
     for line in notes.read_text().splitlines():
         span, _, moment = line.split()

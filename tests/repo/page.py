@@ -57,7 +57,8 @@ def blocks(path: Path, *languages: str) -> list[Block]:
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
     """Each command of a console block, with what it has to print."""
-    command, expected = "", []
+    command = ""
+    expected: list[str] = []
     for line in block.text.splitlines():
         if line.startswith("$ "):
             if command:
