@@ -26,13 +26,20 @@ from controlplane.engine.settings import Settings
 from controlplane.engine.story import tell
 from controlplane.engine.turn import Memory, take_turn
 from controlplane.errors import StoreError
-from controlplane.store.interface import Store
+from controlplane.store.interface import Store, Tx
 
 log = structlog.get_logger(__name__)
 
 #: After so long without a command the store may tidy up.
 _IDLE_SECONDS = 2.0
 _STEP_BACK_MAX = 1 * SECOND
+
+
+def rebuild(tx: Tx, *, now: int, session_grace: int) -> Memory:
+    """What memory holds, from the store. Sessions have no stream yet: they get the grace time to come back."""
+    rows = [row._replace(expires_at=now + session_grace) for row in tx.sessions()]
+    tx.upsert_sessions(rows)
+    return Memory(FunctionTable(tx.functions()), SessionTable(rows), dict.fromkeys(tx.functions_ready()))
 
 
 class Committer:
@@ -100,16 +107,10 @@ class Committer:
         self._loop.call_soon_threadsafe(self._set_stopped, error)
 
     def _load(self) -> None:
-        """Rebuild what memory holds. Sessions have no stream yet: they get the grace time to come back."""
-        now = self._tell_time()
         with self._store.begin() as tx:
-            expires_at = now + self._settings.session_grace
-            rows = [row._replace(expires_at=expires_at) for row in tx.sessions()]
-            tx.upsert_sessions(rows)
-            self._memory = Memory(
-                FunctionTable(tx.functions()), SessionTable(rows), dict.fromkeys(tx.functions_ready())
-            )
+            memory = rebuild(tx, now=self._tell_time(), session_grace=self._settings.session_grace)
             tx.commit()
+        self._memory = memory
 
     def _work(self) -> None:
         while (queued := self._mailbox.take(self._settings.turn_commands_max)) or self._has_more:

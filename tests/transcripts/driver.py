@@ -1,0 +1,89 @@
+"""The engine without its thread: turns are taken one by one, at the moments of a clock that a test moves."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from controlplane.core.limits import SECOND
+from controlplane.core.match import FunctionTable
+from controlplane.engine import effects
+from controlplane.engine.commands import Command, ExpireSessions, FireTimers
+from controlplane.engine.committer import rebuild
+from controlplane.engine.outbox import Delivery
+from controlplane.engine.sessions import SessionTable
+from controlplane.engine.settings import Settings
+from controlplane.engine.turn import Memory, Turn, take_turn
+from controlplane.store.interface import Store
+
+START = 1_790_000_000 * SECOND
+_TURNS_MAX = 100
+
+
+class Crash(Exception):
+    """The server was killed before a commit."""
+
+
+@dataclass
+class Stream:
+    """An outbox that keeps what it is given."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take one delivery."""
+        self.deliveries.append(delivery)
+
+
+class Driver:
+    """One server on one store."""
+
+    def __init__(self, store: Store, *, seed: int = 0, settings: Settings | None = None) -> None:
+        self.store = store
+        self.settings = settings or Settings()
+        self.now = START
+        self.memory = Memory(FunctionTable(()), SessionTable(), {})
+        self._rng = random.Random(seed)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what is in memory, as a new process does."""
+        with self.store.begin() as tx:
+            self.memory = rebuild(tx, now=self.now, session_grace=self.settings.session_grace)
+            tx.commit()
+
+    def take(self, *commands: Command) -> list[Turn]:
+        """Do these commands in one turn, and what it left in further ones; their deliveries go out."""
+        turns = [self._take(commands)]
+        while turns[-1].has_more:
+            assert len(turns) < _TURNS_MAX, "work is left for ever"
+            turns.append(self._take(()))
+        return turns
+
+    def crash(self, *commands: Command) -> None:
+        """Do these commands, but be killed before the commit, and come up again."""
+        try:
+            with self.store.begin() as tx:
+                take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
+                raise Crash
+        except Crash:
+            self.restart()
+
+    def next_moment(self) -> int | None:
+        """When time has something to do: a timer is due, or a session is past its time."""
+        with self.store.read() as reader:
+            due_at = reader.next_due()
+        moments = [session.row.expires_at for session in self.memory.sessions.expired(1 << 62)]
+        return min(moments if due_at is None else [*moments, due_at], default=None)
+
+    def pass_time(self) -> list[Turn]:
+        """Do what time has to do now."""
+        return self.take(FireTimers(limit=1_000), ExpireSessions())
+
+    def _take(self, commands: tuple[Command, ...]) -> Turn:
+        with self.store.begin() as tx:
+            turn = take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
+            committed = effects.commit(tx, turn, self.memory, [(command, None) for command in commands])
+        for outbox, delivery in committed.deliveries:
+            outbox.deliver(delivery)
+        return turn
