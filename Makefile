@@ -46,8 +46,8 @@ test: $(STAMP) ## the whole suite
 demo: $(STAMP) ## the first look: fan-out, a killed worker, and the lineage of it all
 	$(BIN)/python examples/weekly_email/demo.py
 
-bench: $(STAMP) ## measure, and write benchmarks/RESULTS.md (YARDSTICK=folder measures that beside it)
-	$(BIN)/python benchmarks/bench.py $(if $(YARDSTICK),--yardstick $(YARDSTICK))
+bench: $(STAMP) ## measure, and write benchmarks/RESULTS.md (YARDSTICK=folder: that too; BENCH=--help)
+	$(BIN)/python -m benchmarks.bench $(if $(YARDSTICK),--yardstick $(YARDSTICK)) $(BENCH)
 
 crash: $(STAMP) ## the long crash tests: more than 100 random kills under load
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-30} $(BIN)/python -m pytest tests/crash --timeout=3600

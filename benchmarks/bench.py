@@ -2,6 +2,8 @@
 
 Server, worker and load are a process each. Every figure is the median of several rounds, as machines are noisy; with
 `--yardstick FOLDER` the program `FOLDER/run PYTHON RUNS`, which prints one line of JSON, is measured in turn with them.
+`--scale 0.01` tries the harness with a hundredth of everything, and `--profile` tells where server and worker spend their
+time instead; both write nothing.
 """
 
 import argparse
@@ -19,32 +21,48 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from benchmarks.sampling import profile_table, sampled
 
 HERE = Path(__file__).parent
 SLOTS = 500
-RUNS = 20_000
-LATENCIES = 200
-SLEEPERS = 100_000
-MANY_RUNS = 500_000
-STEPS = 20_000
 
 Figures = dict[str, float]
+
+
+class Sizes(NamedTuple):
+    """How much of each is measured."""
+
+    runs: int = 20_000
+    latencies: int = 200
+    sleepers: int = 100_000
+    many_runs: int = 500_000
+    steps: int = 20_000
+
+    def scaled(self, scale: float) -> "Sizes":
+        """A part of it; enough for one run of 1,000 steps, and for ten parts of the many runs."""
+        runs, latencies, sleepers, many_runs, steps = (int(size * scale) for size in self)
+        return Sizes(runs, max(latencies, 10), sleepers, max(many_runs, 10), max(steps, 1_000))
 
 
 def main() -> None:
     """Measure, and write the results."""
     options = parse()
+    sizes = Sizes().scaled(options.scale)
+    if options.profile:
+        profile(sizes)
+        return
     results: dict[str, Any] = {}
     rounds: list[Figures] = []
     yardstick: list[Figures] = []
     for number in range(options.rounds):
         say(f"two-step runs, round {number + 1} of {options.rounds}")
         with Stage() as stage:
-            rounds.append(stage.load("bench/two", RUNS, latencies=LATENCIES))
+            rounds.append(stage.load("bench/two", sizes.runs, latencies=sizes.latencies))
         if options.yardstick:
             say("the yardstick")
-            command = [str(options.yardstick / "run"), sys.executable, str(RUNS)]
+            command = [str(options.yardstick / "run"), sys.executable, str(sizes.runs)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             yardstick.append(json.loads(done.stdout.splitlines()[-1]))
     results["two_step_runs"] = medians(rounds)
@@ -54,9 +72,9 @@ def main() -> None:
             name: results["two_step_runs"][name] / value for name, value in results["yardstick"].items()
         }
     if not options.short:
-        results["sleeping_runs"] = medians([sleeping() for _ in range(options.rounds)])
-        results["long_runs"] = medians([long_runs() for _ in range(options.rounds)])
-        results["memory"] = memory()
+        results["sleeping_runs"] = medians([sleeping(sizes) for _ in range(options.rounds)])
+        results["long_runs"] = medians([long_runs(sizes) for _ in range(options.rounds)])
+        results["memory"] = memory(sizes)
     write(results, options)
 
 
@@ -66,19 +84,31 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--yardstick", type=Path, metavar="FOLDER", help="another program to measure beside")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--short", action="store_true", help="two-step runs only; nothing is written")
+    parser.add_argument("--scale", type=float, default=1.0, help="measure so much of everything; nothing is written")
+    parser.add_argument("--profile", action="store_true", help="tell where the time goes (needs py-spy)")
     return parser.parse_args()
 
 
-def sleeping() -> Figures:
-    """What 100,000 sleeping runs cost: the speed of new runs before, with and after them, and the server's memory."""
-    say(f"{SLEEPERS:,} sleeping runs")
+def profile(sizes: Sizes) -> None:
+    """Where server and worker spend their time under a load of two-step runs."""
     with Stage() as stage:
-        stage.load("bench/two", RUNS)
-        before = [stage.load("bench/two", RUNS)["runs_per_second"] for _ in range(2)]
+        stage.load("bench/two", sizes.runs)
+        with sampled(stage.pids) as profiles:
+            stage.load("bench/two", 2 * sizes.runs)
+        for name, found in profiles.items():
+            print("\n".join(profile_table(name, found)))
+
+
+def sleeping(sizes: Sizes) -> Figures:
+    """What 100,000 sleeping runs cost: the speed of new runs before, with and after them, and the server's memory."""
+    say(f"{sizes.sleepers:,} sleeping runs")
+    with Stage() as stage:
+        stage.load("bench/two", sizes.runs)
+        before = [stage.load("bench/two", sizes.runs)["runs_per_second"] for _ in range(2)]
         memory_before = stage.server_mebibytes()
-        parked = stage.load("bench/sleep", SLEEPERS)["runs_per_second"]
+        parked = stage.load("bench/sleep", sizes.sleepers)["runs_per_second"]
         memory_with = stage.server_mebibytes()
-        beside = [stage.load("bench/two", RUNS)["runs_per_second"] for _ in range(2)]
+        beside = [stage.load("bench/two", sizes.runs)["runs_per_second"] for _ in range(2)]
         return {
             "parked_per_second": parked,
             "new_runs_per_second_before": statistics.mean(before),
@@ -88,24 +118,25 @@ def sleeping() -> Figures:
         }
 
 
-def long_runs() -> Figures:
+def long_runs(sizes: Sizes) -> Figures:
     """What a step costs in runs of 1,000 steps, against runs of 10; as many at once in both."""
     say("runs of 10 and of 1,000 steps")
     with Stage(slots=20) as stage:
-        stage.load("bench/many", STEPS // 10, i=10)
-        short = stage.load("bench/many", STEPS // 10, i=10)["runs_per_second"] * 10
-        long = stage.load("bench/many", STEPS // 1_000, i=1_000)["runs_per_second"] * 1_000
+        stage.load("bench/many", sizes.steps // 10, i=10)
+        short = stage.load("bench/many", sizes.steps // 10, i=10)["runs_per_second"] * 10
+        long = stage.load("bench/many", sizes.steps // 1_000, i=1_000)["runs_per_second"] * 1_000
         return {"steps_per_second_of_10": short, "steps_per_second_of_1000": long, "cost_ratio": short / long}
 
 
-def memory() -> Figures:
+def memory(sizes: Sizes) -> Figures:
     """The server's memory over 500,000 runs."""
-    say(f"{MANY_RUNS:,} runs")
+    say(f"{sizes.many_runs:,} runs")
     with Stage() as stage:
         figures = {}
-        for done in range(0, MANY_RUNS, MANY_RUNS // 10):
-            stage.load("bench/two", MANY_RUNS // 10)
-            figures[f"server_mebibytes_after_{done + MANY_RUNS // 10}"] = stage.server_mebibytes()
+        part = sizes.many_runs // 10
+        for done in range(part, 10 * part + 1, part):
+            stage.load("bench/two", part)
+            figures[f"server_mebibytes_after_{done}"] = stage.server_mebibytes()
         return figures
 
 
@@ -149,6 +180,11 @@ class Stage:
         server, worker = (after - before for after, before in zip(self._cpu_seconds(), cpu, strict=True))
         return {**figures, "server_cpu_us_per_run": server / count * 1e6, "worker_cpu_us_per_run": worker / count * 1e6}
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes of interest."""
+        return {"server": self._server.pid, "worker": self._worker.pid}
+
     def server_mebibytes(self) -> float:
         """The server's resident memory."""
         with Path(f"/proc/{self._server.pid}/status").open() as lines:
@@ -189,7 +225,7 @@ def write(results: dict[str, Any], options: argparse.Namespace) -> None:
     """Show the results, and keep them unless they are the short ones."""
     table = "\n".join(rows(results))
     print(table)
-    if options.short:
+    if options.short or options.scale != 1:
         return
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     path = HERE / "RESULTS.md"
@@ -205,11 +241,23 @@ def write(results: dict[str, Any], options: argparse.Namespace) -> None:
 
 def rows(results: dict[str, Any]) -> Iterator[str]:
     """The results as a Markdown table."""
-    yield "| what | figure |"
-    yield "| --- | ---: |"
+    yardstick, ratio = results.get("yardstick", {}), results.get("ratio_to_yardstick", {})
+    yield "| what | figure |" + (" yardstick | ratio |" if yardstick else "")
+    yield "| --- | ---: |" + (" ---: | ---: |" if yardstick else "")
     for group, figures in results.items():
+        if figures is yardstick or figures is ratio:
+            continue
         for name, value in figures.items():
-            yield f"| {group.replace('_', ' ')}: {name.replace('_', ' ')} | {value:,.{0 if value >= 100 else 2}f} |"
+            row = f"| {group.replace('_', ' ')}: {name.replace('_', ' ')} | {shown(value)} |"
+            if yardstick:
+                is_compared = name in yardstick and group == "two_step_runs"
+                row += f" {shown(yardstick[name])} | {ratio[name]:.2f} |" if is_compared else " | |"
+            yield row
+
+
+def shown(value: float) -> str:
+    """A figure for people."""
+    return f"{value:,.{0 if abs(value) >= 100 else 2}f}"
 
 
 def say(text: str) -> None:
