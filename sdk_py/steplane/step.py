@@ -45,6 +45,11 @@ class StepHost(Protocol):
         """What the server refuses for good."""
         ...
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else was given the run. If not, `settle` waits until that is known."""
+        ...
+
     def begin(self, step_id: str, kind: StepKind) -> StepCall:
         """A step is called."""
         ...
@@ -83,7 +88,8 @@ class Step:
         try:
             while call.status is not COMPLETED:
                 if call.status is EXECUTE:
-                    await host.settle(call, await self._try(call, handler, args))
+                    # Without that, a process that was frozen would do again what others did meanwhile.
+                    await host.settle(call, await self._try(call, handler, args) if host.is_sure else None)
                 elif call.status is BLOCKED:
                     await host.settle(call)
                 else:

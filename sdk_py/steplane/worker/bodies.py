@@ -77,7 +77,9 @@ class AsyncBody:
         value, error = None, None
         try:
             value = await invocation.function.handler(self._context)
-        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 whatever it is goes to the server
+        except (Exception, asyncio.CancelledError, SystemExit) as raised:
+            if isinstance(raised, SystemExit) and invocation.machine.is_over:
+                raise  # it is the worker that ends, and not its function
             error = raised
         invocation.ended(value, error)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from steplane import reports
 from steplane.codec import decode_entry
@@ -24,6 +25,8 @@ from steplane.worker.outbox import IncomingAck, Lease, Outbox
 from steplane.worker.threads import Threads
 
 log = logging.getLogger("steplane.worker")
+
+_FAILED_MAX: Final = 1_000
 
 
 class _Partial:
@@ -66,7 +69,13 @@ class Executor:
         self._live: dict[str, Invocation] = {}
         self._bodies: set[Invocation] = set()
         self._partial: dict[Lease, _Partial] = {}
-        self._failed: set[Lease] = set()
+        self._failed: deque[Lease] = deque(maxlen=_FAILED_MAX)
+        """Whose outcome was refused, and then reported as a failure."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the server surely gave nobody else what is held here."""
+        return self._outbox.is_sure
 
     @property
     def is_idle(self) -> bool:
@@ -112,6 +121,8 @@ class Executor:
         if lost:
             log.warning("%d invocations were given to others while this worker was not connected", len(lost))
             self._drop(lost)
+        for invocation in self._live.values():
+            invocation.reassured()
 
     def invoked(self, invocations: Sequence[work_pb2.Invocation]) -> None:
         """Work came."""
@@ -224,7 +235,6 @@ class Executor:
     def _drop(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             self._outbox.forget(lease)
-            self._failed.discard(lease)
             if self._partial.pop(lease, None) is not None:
                 self.desk.free_slot()
             invocation = self._find(lease)
@@ -239,7 +249,7 @@ class Executor:
             log.error("the server refuses the outcome of run %s: %s", ack.lease[0], ack.message)
             self._drop([ack.lease])
             return
-        self._failed.add(ack.lease)
+        self._failed.append(ack.lease)
         error = RejectedError(f"the server refused the outcome of this run: {ack.message}")
         run_id, epoch = ack.lease
         now = time_ns()

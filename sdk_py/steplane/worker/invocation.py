@@ -19,7 +19,7 @@ from steplane.errors import NestedStepError, TooLargeError
 from steplane.function import Function
 from steplane.limits import Limits
 from steplane.replay.journal import Entry, StepKind
-from steplane.replay.machine import Machine, StepCall
+from steplane.replay.machine import BLOCKED, EXECUTE, Machine, StepCall
 from steplane.scope import SCOPE
 from steplane.worker.desk import Desk
 from steplane.worker.outbox import IncomingAck, Lease
@@ -71,6 +71,11 @@ class Owner(Protocol):
     desk: Desk
     loop: asyncio.AbstractEventLoop
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the server surely gave nobody else what is held here."""
+        ...
+
     def left(self, invocation: Invocation) -> None:
         """The invocation needs no more acks and resolutions."""
         ...
@@ -118,11 +123,13 @@ class Invocation:
         """What the server refuses for good."""
         return self.owner.limits
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else was given the run."""
+        return self.owner.is_sure
+
     def begin(self, step_id: str, kind: StepKind) -> StepCall:
         """The code calls a step."""
-        machine = self.machine
-        if machine.is_over:
-            raise self.body.over()
         outer = SCOPE.get()
         if isinstance(outer, StepCall):
             raise NestedStepError(
@@ -130,7 +137,9 @@ class Invocation:
                 "or several at once by asyncio.gather or ctx.group.parallel"
             )
         with self._lock:
-            return machine.begin(step_id, kind)
+            if not self.machine.is_over:
+                return self.machine.begin(step_id, kind)
+        raise self.body.over()
 
     def settle(self, call: StepCall, report: bytes | None = None, *, is_certain: bool = True) -> Awaitable[None]:
         """Report what was done, if anything, and wait until the code can go on."""
@@ -157,14 +166,16 @@ class Invocation:
             with self._lock:
                 machine.reported(call, is_certain=is_certain)
             self.owner.desk.report(self.lease, call.key, report)
+        elif self._can_go_on(call):
+            # The server answered before this thread heard that the code waits.
+            self.body.wake(call)
         self.consider_parking()
 
     def ended(self, value: Any, error: BaseException | None) -> None:
         """The code returned, or raised."""
         if not self.machine.is_over:
             data = self._outcome(value, error)
-            self.machine.close()
-            self.body.stop()
+            self._close()
             self.owner.desk.report(self.lease, "", data)
             self.owner.left(self)
         self._free_slot()
@@ -187,12 +198,26 @@ class Invocation:
         if call is not None:
             self.body.wake(call)
 
+    def reassured(self) -> None:
+        """The run is still this worker's: what waited to know that may go on."""
+        with self._lock:
+            calls = [call for call in self.machine.live if call.status is EXECUTE]
+        for call in calls:
+            self.body.wake(call)
+
     def drop(self) -> None:
         """Stop: the run is somebody else's now, or has ended. Nothing more is reported."""
         if not self.machine.is_over:
-            self.machine.close()
-            self.body.stop()
+            self._close()
             self.owner.left(self)
+
+    def _close(self) -> None:
+        with self._lock:
+            self.machine.close()
+        self.body.stop()
+
+    def _can_go_on(self, call: StepCall) -> bool:
+        return self.is_sure if call.status is EXECUTE else call.status is not BLOCKED
 
     # Parking.
 

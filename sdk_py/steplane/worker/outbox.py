@@ -7,6 +7,7 @@ every heartbeat, from the moment it is read from the stream until its outcome is
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -101,6 +102,7 @@ class Outbox:
         self._released: list[Lease] = []
         self._is_beat_due = False
         self._is_draining = False
+        self._sure_until = 0.0
 
     # What the user's side says.
 
@@ -134,6 +136,11 @@ class Outbox:
             return list(self._held)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether the server surely gave nothing that is held here to others: a stream is open, and its beats are young."""
+        return time.monotonic() < self._sure_until
+
+    @property
     def is_drained(self) -> bool:
         """Whether it drains, and nothing is held any more."""
         return self._is_draining and not self._held
@@ -148,7 +155,9 @@ class Outbox:
             self._released.clear()
             return OutgoingStream(self, hello, offered)
 
-    def welcome(self, stream: OutgoingStream, *, resumed: Iterable[Lease], frame_bytes_max: int) -> list[Lease]:
+    def welcome(
+        self, stream: OutgoingStream, *, resumed: Iterable[Lease], frame_bytes_max: int, sure_until: float
+    ) -> list[Lease]:
         """The server's answer to a hello. All that is not acknowledged is sent again; the result are leases that are lost."""
         with self._changed:
             kept = set(resumed)
@@ -158,6 +167,7 @@ class Outbox:
             self._unsent = [report for unacked in self._held.values() for report in unacked.values()]
             stream.frame_bytes_max = frame_bytes_max or FRAME_BYTES_DEFAULT
             stream.is_welcome = True
+            self._sure_until = sure_until
             stream.is_drain_due = self._is_draining
             self._changed.notify_all()
             return lost
@@ -185,10 +195,11 @@ class Outbox:
                     self._held.pop(ack.lease, None)
         return open_acks
 
-    def beat(self) -> None:
-        """It is time for a heartbeat."""
+    def beat(self, *, sure_until: float) -> None:
+        """It is time for a heartbeat, which keeps what is held until then at least (on the monotonic clock)."""
         with self._changed:
             self._is_beat_due = True
+            self._sure_until = sure_until
             self._changed.notify_all()
 
     def drain(self, stream: OutgoingStream | None) -> None:
@@ -214,6 +225,7 @@ class Outbox:
         """The stream is gone."""
         with self._changed:
             stream.is_closed = True
+            self._sure_until = 0.0
             self._changed.notify_all()
 
     def take(self, stream: OutgoingStream) -> Batch | None:

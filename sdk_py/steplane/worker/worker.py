@@ -70,7 +70,12 @@ class Worker:
 
         A second signal stops at once. Raises `RegistrationError` if the server refuses a function.
         """
-        asyncio.run(self._run_with_signals())
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(self._run_with_signals())
+        else:
+            raise SteplaneError("an event loop runs here already; await worker.run_async() instead")
 
     async def run_async(self) -> None:
         """The same on the running event loop, and without signals: call `stop` to drain. Cancelled, it stops at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from math import inf
 
 from steplane.gen.steplane.v1 import work_pb2
 from steplane.replay.journal import AckStatus
@@ -25,7 +26,7 @@ def ack(lease: Lease, step_key: str, status: AckStatus = AckStatus.COMMITTED) ->
 def opened(outbox: Outbox, *resumed: Lease) -> OutgoingStream:
     """A stream that is welcome, and resumed these leases."""
     stream = outbox.open(b"hello", outbox.held)
-    outbox.welcome(stream, resumed=resumed, frame_bytes_max=0)
+    outbox.welcome(stream, resumed=resumed, frame_bytes_max=0, sure_until=inf)
     return stream
 
 
@@ -73,7 +74,7 @@ def test_what_was_not_resumed_is_dropped() -> None:
     outbox.put([report(R1, "a#0"), report(R2, "a#0")])
     outbox.close(stream)
     again = outbox.open(b"hello", outbox.held)
-    assert outbox.welcome(again, resumed=[R2], frame_bytes_max=0) == [R1]
+    assert outbox.welcome(again, resumed=[R2], frame_bytes_max=0, sure_until=inf) == [R1]
     assert sent(outbox, again) == ["r2/a#0", "credit 3"]
     assert outbox.held == [R2]
     outbox.put([report(R1, "b#0"), report(R2, "b#0")])
@@ -86,12 +87,12 @@ def test_nothing_but_the_hello_goes_before_the_welcome() -> None:
     stream = outbox.open(b"hello", [])
     frames = iter(stream)
     assert next(frames) == b"hello"
-    outbox.beat()
+    outbox.beat(sure_until=inf)
     taken: list[bytes] = []
     reader = threading.Thread(target=lambda: taken.append(next(frames)))
     reader.start()
     assert not taken
-    outbox.welcome(stream, resumed=[], frame_bytes_max=0)
+    outbox.welcome(stream, resumed=[], frame_bytes_max=0, sure_until=inf)
     reader.join(5)
     assert work_pb2.StreamWorkRequest.FromString(taken[0]).WhichOneof("frame") == "heartbeat"
 
@@ -102,10 +103,10 @@ def test_a_lease_is_held_from_its_arrival_to_the_ack_of_its_outcome() -> None:
     stream = opened(outbox)
     outbox.received([R1, R3])
     outbox.put([report(R1, "")], slots_freed=1)
-    outbox.beat()
+    outbox.beat(sure_until=inf)
     assert sent(outbox, stream) == ["beat ['r1', 'r3']", "r1/", "credit 6"]
     assert outbox.acked([ack(R1, "")]) == []
-    outbox.beat()
+    outbox.beat(sure_until=inf)
     assert sent(outbox, stream) == ["beat ['r3']"]
 
 
@@ -115,7 +116,7 @@ def test_what_comes_while_a_frame_is_written_is_sent_once() -> None:
     stream = opened(outbox)
     assert sent(outbox, stream) == ["credit 5"]
     outbox.received([R1])
-    outbox.beat()
+    outbox.beat(sure_until=inf)
     batch = outbox.take(stream)
     assert batch is not None
     outgoing = batch.frames(1_000_000)

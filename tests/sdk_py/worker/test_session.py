@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TypeAlias
 import grpc
 import pytest
 
-from steplane import Context, ContextSync, Steplane, TriggerEvent
+from steplane import Context, ContextSync, Steplane, SteplaneError, TriggerEvent
 from steplane.gen.steplane.v1 import work_pb2
 from tests.sdk_py.conftest import Running
 from tests.sdk_py.peer import Peer, completed
@@ -161,7 +162,7 @@ def test_a_server_that_does_not_answer_the_hello_is_given_up(
     start: Start, peer: Peer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection without a welcome is none."""
-    monkeypatch.setattr("steplane.worker.session._WELCOME_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("steplane.worker.stream._WELCOME_SECONDS_MAX", 0.1)
     start(two_steps)
     peer.accept()
     peer.accept()
@@ -301,6 +302,27 @@ def test_an_idle_worker_stops_at_once_without_a_server(start: Start, peer: Peer)
     peer.stop()
     running.stop()
     running.join()
+
+
+def test_a_server_that_never_answers_keeps_nobody() -> None:
+    """A connection that is taken and not served is no reason to hang at the end."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = Steplane(app_id="app", address=f"127.0.0.1:{silent.getsockname()[1]}")
+        client.create_function(fn_id="f", trigger=TriggerEvent(event="app/a"))(two_steps)
+        running = Running(client.worker())
+        taken, _ = silent.accept()
+        with taken:
+            running.stop()
+            running.join()
+
+
+async def test_a_worker_that_blocks_is_refused_on_a_loop(client: Steplane) -> None:
+    """`run` in a running event loop says what to do instead."""
+    client.create_function(fn_id="f", trigger=TriggerEvent(event="app/a"))(two_steps)
+    with pytest.raises(SteplaneError, match=r"await worker\.run_async\(\) instead"):
+        client.worker().run()
 
 
 def test_a_worker_runs_once(start: Start, peer: Peer) -> None:
