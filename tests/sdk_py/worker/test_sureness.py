@@ -32,7 +32,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the worker reads."""
     clock = Clock()
-    monkeypatch.setattr("steplane.worker.session.time", clock)
+    monkeypatch.setattr("steplane.worker.stream.time", clock)
     monkeypatch.setattr("steplane.worker.outbox.time", clock)
     return clock
 
