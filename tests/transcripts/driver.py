@@ -5,23 +5,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from controlplane.core.limits import SECOND
 from controlplane.core.match import FunctionTable
+from controlplane.core.records import Lease
 from controlplane.engine import effects
-from controlplane.engine.commands import Command, ExpireSessions, FireTimers
+from controlplane.engine.commands import Command, ExpireSessions, FireTimers, Heartbeat
 from controlplane.engine.committer import rebuild
 from controlplane.engine.outbox import Delivery
-from controlplane.engine.sessions import SessionTable
+from controlplane.engine.sessions import Session, SessionTable
 from controlplane.engine.settings import Settings
 from controlplane.engine.turn import Memory, Turn, take_turn
 from controlplane.store.interface import Store
 
 START = 1_790_000_000 * SECOND
 _TURNS_MAX = 100
-
-
-class Crash(Exception):
-    """The server was killed before a commit."""
+_ID_BITS = 79
 
 
 @dataclass
@@ -35,6 +35,20 @@ class Stream:
         self.deliveries.append(delivery)
 
 
+class Chance(random.Random):
+    """Chance, but for ids: those of one moment ascend from turn to turn, so that stories can tell of an order."""
+
+    _turns = 0
+
+    @override
+    def getrandbits(self, k: int, /) -> int:
+        """Count up for ids; else as ever."""
+        if k != _ID_BITS:
+            return super().getrandbits(k)
+        self._turns += 1
+        return self._turns << _ID_BITS // 2
+
+
 class Driver:
     """One server on one store."""
 
@@ -43,7 +57,7 @@ class Driver:
         self.settings = settings or Settings()
         self.now = START
         self.memory = Memory(FunctionTable(()), SessionTable(), {})
-        self._rng = random.Random(seed)
+        self._rng = Chance(seed)
         self.restart()
 
     def restart(self) -> None:
@@ -62,19 +76,29 @@ class Driver:
 
     def crash(self, *commands: Command) -> None:
         """Do these commands, but be killed before the commit, and come up again."""
-        try:
-            with self.store.begin() as tx:
-                take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
-                raise Crash
-        except Crash:
-            self.restart()
+        with self.store.begin() as tx:
+            take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
+        self.restart()
+
+    def sessions(self) -> list[Session]:
+        """All sessions."""
+        return self.memory.sessions.expired(1 << 62)
 
     def next_moment(self) -> int | None:
         """When time has something to do: a timer is due, or a session is past its time."""
         with self.store.read() as reader:
             due_at = reader.next_due()
-        moments = [session.row.expires_at for session in self.memory.sessions.expired(1 << 62)]
+        moments = [session.row.expires_at for session in self.sessions()]
         return min(moments if due_at is None else [*moments, due_at], default=None)
+
+    def beat(self) -> None:
+        """Let the workers of all open streams send a heartbeat, with all that the server thinks they hold."""
+        sessions = [session for session in self.sessions() if session.outbox is not None]
+        with self.store.begin() as tx:
+            runs = tx.runs_of_sessions([session.row.id for session in sessions])
+        for session in sessions:
+            held = tuple(Lease(run.id, run.epoch) for run in runs if run.session_id == session.row.id)
+            self.take(Heartbeat(session_id=session.row.id, held=held))
 
     def pass_time(self) -> list[Turn]:
         """Do what time has to do now."""

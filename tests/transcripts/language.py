@@ -96,16 +96,18 @@ def _register(line: Line, names: Names) -> Command:
     )
 
 
-def _event(line: Line, name: str) -> NewEvent:
+def _events(line: Line, names: str) -> tuple[NewEvent, ...]:
+    ids = line.option("id").split(",")
+    data = line.option("data", "{}").encode()
     ts = line.option("ts")
-    return NewEvent(
-        line.option("id"), name, line.option("data", "{}").encode(), "", moment(ts) if ts else None, "", ""
+    return tuple(
+        NewEvent(ids[index] if index < len(ids) else "", name, data, "", moment(ts) if ts else None, "", "")
+        for index, name in enumerate(names.split(","))
     )
 
 
 def _send(line: Line, names: Names) -> Command:
-    events = tuple(_event(line, name) for name in line.word().split(","))
-    return SendEvents(namespace=line.option("namespace", "default"), events=events, size=1)
+    return SendEvents(namespace=line.option("namespace", "default"), events=_events(line, line.word()), size=1)
 
 
 def _trigger(line: Line, names: Names) -> Command:
@@ -113,7 +115,7 @@ def _trigger(line: Line, names: Names) -> Command:
         namespace=line.option("namespace", "default"),
         app_id=line.option("app"),
         function_id=line.word(),
-        event=_event(line, ""),
+        event=_events(line, "")[0],
     )
 
 
@@ -192,8 +194,7 @@ def _sleeping(line: Line) -> dict[str, Any]:
 
 
 def _sending(line: Line) -> dict[str, Any]:
-    events = tuple(_event(line, name) for name in line.word().split(","))
-    return {"kind": ReportKind.EVENTS_SENT, "events": events}
+    return {"kind": ReportKind.EVENTS_SENT, "events": _events(line, line.word())}
 
 
 _OUTCOMES = ("returns", "raises", "parks")

@@ -72,7 +72,8 @@ class _Player:
         first = Line(lines[0])
         match first.verb:
             case "wait":
-                yield from self._wait(duration(first.word()))
+                is_silent = first.flag("silently")
+                yield from self._wait(duration(first.word()), is_silent=is_silent)
             case "jump":
                 self._driver.now += duration(first.word())
                 yield f"it is {told_moment(self._driver.now)}"
@@ -104,16 +105,30 @@ class _Player:
             yield from self._teller.deliveries(session_id, stream.deliveries)
             stream.deliveries.clear()
 
-    def _wait(self, length: int) -> Iterator[str]:
-        end = self._driver.now + length
-        while (moment := self._driver.next_moment()) is not None and moment <= end:
-            self._driver.now = max(self._driver.now, moment)
+    def _wait(self, length: int, *, is_silent: bool) -> Iterator[str]:
+        driver = self._driver
+        end = driver.now + length
+        if not is_silent:
+            self._beat()
+        while (moment := driver.next_moment()) is not None and moment <= end:
+            driver.now = max(driver.now, moment)
+            if not is_silent:
+                self._beat()
             lines = list(self._tell_time())
             if lines:
-                yield f"at {told_moment(self._driver.now)}:"
+                yield f"at {told_moment(driver.now)}:"
                 yield from (f"  {line}" for line in lines)
-        self._driver.now = end
+        driver.now = end
+        if not is_silent:
+            self._beat()
         yield f"it is {told_moment(end)}"
+
+    def _beat(self) -> None:
+        """Heartbeats that nobody needs to read of."""
+        self._driver.beat()
+        for stream in self._streams.values():
+            assert all(delivery.heartbeat_stop == [] for delivery in stream.deliveries)
+            stream.deliveries.clear()
 
     def _tell_time(self) -> Iterator[str]:
         turns = self._driver.pass_time()

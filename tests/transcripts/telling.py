@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from controlplane.core.limits import SECOND
 from controlplane.core.records import (
     Ack,
     AckStatus,
@@ -15,7 +13,6 @@ from controlplane.core.records import (
     Invocation,
     JournalRow,
     Lease,
-    NewEvent,
     RunRow,
     TimerRow,
 )
@@ -113,8 +110,10 @@ class Teller:
             case SteplaneError():
                 yield f"refused: {answer.reason}: {self._named(str(answer))}"
             case SentEvents(ids, duplicates):
-                yield "sent " + " ".join(short("e", id_) for id_ in ids) + (
-                    f" ({duplicates} known before)" if duplicates else ""
+                yield (
+                    "sent "
+                    + " ".join(short("e", id_) for id_ in ids)
+                    + (f" ({duplicates} known before)" if duplicates else "")
                 )
             case Triggered(event_id, run_id):
                 yield f"triggered {short('e', event_id)}, run {short('r', run_id) if run_id else 'none: it is known before'}"
