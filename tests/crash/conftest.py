@@ -9,19 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.proxy import Proxy
 from tests.crash.stage import Stage
 
-#: The short form does one round of each random test; `make crash` does many. A round kills or cuts several times.
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
+"""The short form does one round of each random test; `make crash` does many. A round kills or cuts several times."""
 SEED = int(os.environ.get("CRASH_SEED", str(random.randrange(2**32))))
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """A server and its file; no process outlives the test."""
+    """A place for a server and its file; no process outlives the test."""
     stage = Stage(tmp_path)
     yield stage
     stage.close()
+
+
+@pytest.fixture
+def proxy(stage: Stage) -> Iterator[Proxy]:
+    """A proxy before the server's port."""
+    proxy = Proxy(stage.port)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(params=range(ROUNDS), ids=lambda number: f"seed={SEED + number}")

@@ -1,16 +1,18 @@
-"""Real processes for crash tests: a server that is started again on its port, workers, and a producer that keeps count."""
+"""Real processes for crash tests: a server under a supervisor, workers, and a producer that keeps count."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import grpc
@@ -19,15 +21,22 @@ from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
 
 WORKER = Path(__file__).with_name("worker.py")
 SECONDS_MAX = 60.0
-#: How many events the worker sends for each that it gets.
 CHILDREN = 3
+"""How many events the worker sends for each that it gets."""
 FUNCTIONS = 2
-#: Quick to give up on a worker, so that tests are short.
-PATIENCE = ["--session-grace", "1s", "--session-timeout", "2s", "--heartbeat-interval", "400ms"]
+SLOTS = 20
+PATIENCE = ["--session-grace", "500ms", "--session-timeout", "1500ms", "--heartbeat-interval", "300ms"]
+"""Quick to give up on a worker, so that tests are short."""
+BATCH = 10
+PORTS = (10_240, 32_767)
+"""Ports below those that the system gives to outgoing connections, one of which might take it while no server has it."""
 
 
 class Stage:
-    """One server's file, the processes around it, and the events that were acknowledged."""
+    """One server's file, the processes around it, and the events that were acknowledged.
+
+    The server is killed by a test or by its failpoint, and its supervisor starts it again, on the same file and port.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,93 +44,151 @@ class Stage:
         self.notes = folder / "notes"
         self.port = free_port()
         self.acknowledged: set[str] = set()
+        self.deaths: list[int] = []
+        """The exit codes of servers that ended without being asked to."""
+        self._ready = folder / "ready"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._sent = 0
-        self.server = self.start_server()
+        self._is_stopping = False
+        self._supervisor: threading.Thread | None = None
 
-    def start_server(self, failpoint: str = "") -> subprocess.Popen[bytes]:
-        """Start a server, on the same file and port each time; `failpoint` kills it when it gets there."""
-        ready = self.folder / "ready"
-        ready.unlink(missing_ok=True)
-        place = ["--db", str(self.database), "--listen", f"127.0.0.1:{self.port}", "--ready-file", str(ready)]
-        environment = os.environ | ({"STEPLANE_FAILPOINT": failpoint} if failpoint else {})
-        self.server = self._start("server", ["-m", "controlplane", "serve", *place, *PATIENCE], environment)
-        wait_until(lambda: ready.exists() or self.server.poll() is not None)
-        return self.server
+    def start_server(self, failpoint: str = "") -> None:
+        """Start a server and its supervisor; `failpoint` kills the first one when it gets there."""
+        self._start_server({"STEPLANE_FAILPOINT": failpoint} if failpoint else {})
+        self._supervisor = threading.Thread(target=self._supervise)
+        self._supervisor.start()
+
+    def kill_server(self) -> None:
+        """Kill the server that there is now, ready or not."""
+        self.server.kill()
+
+    def wait_ready(self) -> None:
+        """Return once the server takes calls."""
+        wait_until(lambda: self._ready.exists() and self.server.poll() is None)
+
+    def stop_server(self) -> None:
+        """Stop it as an operator does."""
+        self.wait_ready()
+        self._is_stopping = True
+        self.server.send_signal(signal.SIGTERM)
+        code = self.server.wait(SECONDS_MAX)
+        assert code == 0, f"the server ended with {code}"
 
     def start_worker(self, port: int | None = None) -> subprocess.Popen[bytes]:
         """Start a worker, of the server or of a proxy before it."""
         address = f"127.0.0.1:{self.port if port is None else port}"
-        worker = self._start("worker", [str(WORKER), address, str(self.notes)], dict(os.environ))
+        worker = self._start("worker", [str(WORKER), address, str(self.notes)], {})
         # An event that comes before the functions are registered starts nothing, rightly.
         wait_until(lambda: self._count("SELECT count(*) FROM functions") == FUNCTIONS)
         return worker
 
-    def wait_for_worker(self) -> None:
-        """Return once a worker has taken something."""
-        wait_until(lambda: self.notes.exists() and self.notes.stat().st_size > 0)
+    def wait_for_work(self, worker: subprocess.Popen[bytes], *, steps: int = 1) -> None:
+        """Return once the worker has begun so many steps."""
+        wait_until(lambda: self._begun(worker) >= steps)
 
-    def send(self, count: int, *, restart: Callable[[], object] | None = None) -> None:
+    def is_at_work(self, worker: subprocess.Popen[bytes]) -> bool:
+        """Whether the worker has begun a step that it does not know to be recorded."""
+        lines = [line.split() for line in self.notes.read_text().splitlines() if f" {worker.pid} " in line]
+        steps: dict[str, set[tuple[str, str]]] = {"begin": set(), "done": set()}
+        for what, run_id, step, *_ in lines:
+            steps[what].add((run_id, step))
+        return steps["begin"] > steps["done"]
+
+    def wait_for_leases(self) -> None:
+        """Return once the one worker was given all that it has slots for; under load, that is when it does nothing."""
+        wait_until(lambda: self._count("SELECT count(*) FROM runs WHERE session_id IS NOT NULL") == SLOTS)
+
+    def send(self, count: int) -> None:
         """Send events in batches, each again with the same ids until it is acknowledged, across restarts."""
-        for first in range(0, count, 10):
-            ids = [f"event-{self._sent + index}" for index in range(min(10, count - first))]
+        for first in range(0, count, BATCH):
+            ids = [f"event-{self._sent + index}" for index in range(min(BATCH, count - first))]
             self._sent += len(ids)
             request = event_pb2.SendEventsRequest()
             for id_ in ids:
                 request.events.add(id=id_, name="crash/parent").data.data = b'{"number": 7}'
-            until = time.monotonic() + SECONDS_MAX
-            while not self._try_to_send(request):
-                assert time.monotonic() < until, "no batch was acknowledged in time"
-                if restart is not None and self.server.poll() is not None:
-                    restart()
+            wait_until(lambda: self._try_to_send(request))  # noqa: B023 it is called in this round only
             self.acknowledged.update(ids)
 
-    def wait_for_end(self, *, restart: Callable[[], object] | None = None) -> None:
+    @contextmanager
+    def load(self, *, seconds_between: float = 0.1) -> Iterator[None]:
+        """Send batch after batch, for as long as the block takes."""
+        is_over = threading.Event()
+
+        def send() -> None:
+            while not is_over.is_set():
+                self.send(BATCH)
+                is_over.wait(seconds_between)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            sender.join()
+
+    def wait_for_end(self) -> None:
         """Return once every run has ended."""
-
-        def has_ended() -> bool:
-            if restart is not None and self.server.poll() is not None:
-                restart()
-            return self._live_runs() == 0
-
-        wait_until(has_ended)
-
-    def stop_server(self) -> None:
-        """Stop it as an operator does."""
-        self.server.send_signal(signal.SIGTERM)
-        assert self.server.wait(SECONDS_MAX) == 0
+        wait_until(lambda: self._count("SELECT count(*) FROM runs WHERE ended_at IS NULL") == 0)
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         """What a process has logged."""
-        return (self.folder / f"log-{process.pid}").read_text()
+        return (self.folder / f"{process.pid}.log").read_text()
 
     def close(self) -> None:
         """Leave no process behind."""
-        for process in self._processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+        self._is_stopping = True
+        # The supervisor may be starting one more.
+        while any(process.poll() is None for process in self._processes) or self._is_supervised():
+            for process in self._processes:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+            if self._supervisor is not None:
+                self._supervisor.join(0.1)
+
+    def _is_supervised(self) -> bool:
+        return self._supervisor is not None and self._supervisor.is_alive()
+
+    def _supervise(self) -> None:
+        while True:
+            code = self.server.wait()
+            if self._is_stopping:
+                return
+            self.deaths.append(code)
+            self._start_server({})
+
+    def _start_server(self, environment: dict[str, str]) -> None:
+        self._ready.unlink(missing_ok=True)
+        place = ["--db", str(self.database), "--listen", f"127.0.0.1:{self.port}", "--ready-file", str(self._ready)]
+        self.server = self._start(
+            "server", ["-m", "controlplane", "serve", *place, *PATIENCE, "--log-format", "json"], environment
+        )
 
     def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("STEPLANE_")}
         log = self.folder / f"{name}-{len(self._processes)}.log"
         with log.open("wb") as stream:
-            process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=stream, stderr=stream)
-        log.with_name(f"log-{process.pid}").symlink_to(log)
+            process = subprocess.Popen(
+                [sys.executable, *arguments], env=clean | environment, stdout=stream, stderr=stream
+            )
+        (self.folder / f"{process.pid}.log").symlink_to(log)
         self._processes.append(process)
         return process
+
+    def _begun(self, worker: subprocess.Popen[bytes]) -> int:
+        assert worker.poll() is None, f"the worker has ended: {self.log_of(worker)}"
+        return self.notes.read_text().count(f" {worker.pid} ") if self.notes.exists() else 0
 
     def _try_to_send(self, request: event_pb2.SendEventsRequest) -> bool:
         with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             try:
-                event_pb2_grpc.EventServiceStub(channel).SendEvents(request, timeout=5, wait_for_ready=True)
-            except grpc.RpcError:
+                event_pb2_grpc.EventServiceStub(channel).SendEvents(request, timeout=1)
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise
                 return False
         return True
-
-    def _live_runs(self) -> int:
-        if self._count("SELECT count(*) FROM runs") < 1:
-            return -1
-        return self._count("SELECT count(*) FROM runs WHERE ended_at IS NULL")
 
     def _count(self, sql: str) -> int:
         try:
@@ -132,9 +199,15 @@ class Stage:
 
 
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that is free now, and that nobody is given by chance."""
+    first, last = PORTS
+    while True:
+        port = random.SystemRandom().randint(first, last)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue  # somebody has it
 
 
 def wait_until(is_met: Callable[[], bool]) -> None:

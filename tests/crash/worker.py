@@ -5,6 +5,7 @@ A note is one `write` to a file opened for appending: it is there although the p
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -15,10 +16,11 @@ from typing import Any
 import steplane
 
 CHILDREN = 3
+SLOTS = 20
 
 client = steplane.Steplane(app_id="crash", address=sys.argv[1])
 notes = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-quick = {"retries": 20, "retry_delays": [timedelta(milliseconds=10)], "retry_jitter": timedelta(0)}
+quick: Any = {"retries": 20, "retry_delays": [timedelta(milliseconds=10)], "retry_jitter": timedelta(0)}
 
 
 def note(what: str, ctx: steplane.Context, step: str) -> None:
@@ -35,6 +37,8 @@ async def step(ctx: steplane.Context, name: str, value: Any, *, failures: int = 
         failed[key] = failed.get(key, 0) + 1
         if failed[key] <= failures:
             raise ValueError("not yet")
+        # Long enough that whatever happens to the worker happens to it in the middle of some steps.
+        await asyncio.sleep(0.005)
         return value
 
     result = await ctx.step.run(name, body)
@@ -65,4 +69,4 @@ async def child(ctx: steplane.Context) -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    client.worker(slots=20).run()
+    client.worker(slots=SLOTS).run()
