@@ -111,7 +111,7 @@ class Invocation:
         self.lease: Lease = (machine.run_id, machine.epoch)
         self.is_async = function.is_async
         self.has_slot = True
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as in the outbox: a signal may come while the main thread has it
         self._start_ns = time_ns()
         self._is_check_due = False
         self._timer: asyncio.TimerHandle | None = None

@@ -95,7 +95,8 @@ class Outbox:
     """What waits to be sent, and what waits to be acknowledged. Safe for threads."""
 
     def __init__(self, slots: int) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        # Can be taken twice by a thread: a signal that stops the worker may come while the main thread has it.
+        self._changed = threading.Condition(threading.RLock())
         self._slots = Slots(slots)
         self._held: dict[Lease, dict[str, bytes]] = {}
         self._unsent: list[bytes] = []

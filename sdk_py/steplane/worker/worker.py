@@ -181,7 +181,10 @@ class Worker:
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if not self._is_stopping:
             self.stop()
+            # Loud enough for a terminal, where nothing else would show that the signal was heard.
+            log.warning(
+                "%s: ending what runs, and taking nothing more; again to stop at once", signal.Signals(number).name
+            )
             return
-        log.warning("a second signal: stopping at once")
         self._abandon()
         raise SystemExit(128 + number)
