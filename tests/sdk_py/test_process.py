@@ -31,6 +31,8 @@ PROGRAM = """
             await asyncio.Event().wait()
         if how == "blocking":
             threading.Event().wait()
+        if how == "failing":
+            raise ValueError("not today")
 
     client.worker(drain_timeout=datetime.timedelta(seconds=60)).run()
     print("ended", flush=True)
@@ -99,3 +101,17 @@ def test_a_second_signal_stops_at_once(peer: Peer, start: Callable[[], subproces
         stream.take("drain")
     stream.take("release")
     stream.take("end")
+
+
+def test_a_failure_is_told_without_the_workers_own(peer: Peer, start: Callable[[], subprocess.Popen[str]]) -> None:
+    """The traceback of the user's code begins with nothing that went before in the worker."""
+    process = start()
+    stream = peer.accept().welcome()
+    stream.invoke(data=b'{"how":"failing"}')
+    stream.ack(stream.take_report())
+    failed = stream.take_report().step_failed
+
+    assert failed.failure.message == "not today"
+    process.kill()
+    output, _ = process.communicate(timeout=SECONDS_MAX)
+    assert output.count("Traceback") == 1

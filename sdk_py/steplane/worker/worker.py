@@ -73,9 +73,10 @@ class Worker:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            asyncio.run(self._run_with_signals())
+            pass  # and not here: each traceback of the user's code would begin with this error
         else:
             raise SteplaneError("an event loop runs here already; await worker.run_async() instead")
+        asyncio.run(self._run_with_signals())
 
     async def run_async(self) -> None:
         """The same on the running event loop, and without signals: call `stop` to drain. Cancelled, it stops at once."""
