@@ -34,10 +34,14 @@ class Place:
     def start_server(self) -> None:
         """Start the server, and wait until it takes calls."""
         ready = self.folder / "ready"
-        command = [*STEPLANE, "serve", "--db", str(self.database), "--listen", "127.0.0.1:0"]
-        self._server = self._start([*command, "--ready-file", str(ready)])
+        self._server = self._start([*self._serve, "--ready-file", str(ready)])
         wait_until(ready.exists)
         self.address = ready.read_text().strip()
+
+    def start_doomed_server(self, failpoint: str) -> None:
+        """Start a server that is killed where the failpoint says, and wait for its end."""
+        doomed = self._start([*self._serve, "--failpoint", failpoint])
+        assert doomed.wait(SECONDS_MAX) == -signal.SIGKILL
 
     def stop_server(self) -> None:
         """Stop it as an operator does."""
@@ -86,6 +90,10 @@ class Place:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    @property
+    def _serve(self) -> list[str]:
+        return [*STEPLANE, "serve", "--db", str(self.database), "--listen", "127.0.0.1:0"]
 
     @property
     def _environment(self) -> dict[str, str]:
