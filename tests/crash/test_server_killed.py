@@ -10,7 +10,7 @@ import pytest
 from tests.crash.check import check
 from tests.crash.stage import Stage, wait_until
 
-KILLS = 3
+KILLS = 4
 
 
 @pytest.mark.parametrize("point", ["before_commit", "after_commit", "after_release"])
