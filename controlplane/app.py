@@ -6,6 +6,7 @@ Nothing is wired elsewhere, and nothing else reads the clock or rolls dice.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -236,6 +237,9 @@ async def _serve(config: Config) -> int:
     try:
         with _ready_file(config.ready_file) as ready:
             await app.start()
+            # What was made so far lives as long as the process: collections need not look at it again.
+            gc.collect()
+            gc.freeze()
             ready(f"{app.address}\n")
             log.info("server_started", address=str(app.address), db=str(config.db), version=VERSION, pid=os.getpid())
             telling: asyncio.Future[Any] = asyncio.ensure_future(told.wait())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -76,6 +77,9 @@ class Worker:
             pass  # and not here: each traceback of the user's code would begin with this error
         else:
             raise SteplaneError("an event loop runs here already; await worker.run_async() instead")
+        # What was made so far lives as long as the process: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
         asyncio.run(self._run_with_signals())
 
     async def run_async(self) -> None:
