@@ -17,7 +17,7 @@ from controlplane.store.interface import RunFilter
 from controlplane.store.sqlite.open import SqliteStore
 from tests.simulation.world import CHILDREN, World
 
-ROUNDS = int(os.environ.get("SIMULATIONS", "8"))
+ROUNDS = int(os.environ.get("SIMULATIONS", "3"))
 SEED = int(os.environ.get("SEED", "1"))
 HAPPENINGS = 250
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.core.limits import MINUTE, SECOND, Limits
-from controlplane.core.match import FunctionTable
 from controlplane.core.records import (
     AckStatus,
     Definition,
@@ -39,13 +38,12 @@ from controlplane.engine.commands import (
     SendEvents,
     SubmitReports,
 )
-from controlplane.engine.effects import commit
 from controlplane.engine.outbox import Delivery
-from controlplane.engine.sessions import SessionTable
 from controlplane.engine.settings import Settings
-from controlplane.engine.turn import Memory, take_turn
+from controlplane.engine.turn import Memory
 from controlplane.errors import SteplaneError
 from controlplane.store.interface import RunFilter, Store
+from tests.transcripts.driver import Driver
 
 CHILDREN = 2
 SETTINGS = Settings(limits=Limits(), session_timeout=30 * SECOND, session_grace=5 * SECOND)
@@ -123,7 +121,7 @@ class World:
         self.store = store
         self.rng = random.Random(seed)
         self.now = 1_800_000_000 * SECOND
-        self.memory = Memory(FunctionTable(()), SessionTable(), {})
+        self._driver = Driver(store, seed=seed, settings=SETTINGS)
         self.workers = [SimWorker("w1"), SimWorker("w2")]
         self.accepted: set[str] = set()
         self.cancelled: set[str] = set()
@@ -135,24 +133,23 @@ class World:
 
     def turn(self, *commands: Any, fails: bool = False) -> list[Any]:
         """One turn; one that fails is rolled back, and nobody hears of it."""
-        with self.store.begin() as tx:
-            turn = take_turn(tx, commands, self.memory, SETTINGS, now=self.now, rng=self.rng)
-            if fails:
-                return []
-            committed = commit(tx, turn, self.memory, [(command, None) for command in commands])
-        for outbox, delivery in committed.deliveries:
-            outbox.deliver(delivery)
-        return committed.answers
+        self._driver.now = self.now
+        if fails:
+            self._driver.roll_back(*commands)
+            return []
+        return self._driver.take(*commands)[0].answers
 
     def restart(self) -> None:
         """Kill the server, and start it again: memory is rebuilt from the store."""
-        with self.store.begin() as tx:
-            rows = [row._replace(expires_at=self.now + SETTINGS.session_grace) for row in tx.sessions()]
-            tx.upsert_sessions(rows)
-            self.memory = Memory(FunctionTable(tx.functions()), SessionTable(rows), dict.fromkeys(tx.functions_ready()))
-            tx.commit()
+        self._driver.now = self.now
+        self._driver.restart()
         for worker in self.workers:
             worker.session_id = ""
+
+    @property
+    def memory(self) -> Memory:
+        """What the engine keeps in memory."""
+        return self._driver.memory
 
     # What can happen.
 

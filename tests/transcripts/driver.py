@@ -74,10 +74,14 @@ class Driver:
             turns.append(self._take(()))
         return turns
 
-    def crash(self, *commands: Command) -> None:
-        """Do these commands, but be killed before the commit, and come up again."""
+    def roll_back(self, *commands: Command) -> None:
+        """Decide these commands, and commit nothing: the committer gives up a turn that broke."""
         with self.store.begin() as tx:
             take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
+
+    def crash(self, *commands: Command) -> None:
+        """Do these commands, but be killed before the commit, and come up again."""
+        self.roll_back(*commands)
         self.restart()
 
     def sessions(self) -> list[Session]:
