@@ -29,7 +29,11 @@ from controlplane.core.states import ENDED, RunChange, RunState, StepKind, StepS
 
 
 def carry_out(d: Decision, report: Report, run: RunRow) -> Ack:
-    """Do what an accepted report says."""
+    """Do what an accepted report says; a run that is blocked by a step that is not there would never be woken."""
+    unknown = [key for key in report.blocked_by if (run.id, key) not in d.entries]
+    if unknown:
+        message = f"blocked_by names {unknown[0]!r}, which is not recorded; report a step before parking on it"
+        return Ack(report.run_id, report.epoch, "", AckStatus.REJECTED, None, "UNKNOWN_STEP", message)
     entry = _CARRY_OUT[report.kind](d, report, run)
     return Ack(report.run_id, report.epoch, report.step_key, AckStatus.COMMITTED, entry)
 
@@ -159,8 +163,8 @@ def _run_failed(d: Decision, report: Report, run: RunRow) -> None:
 def _run_parked(d: Decision, report: Report, run: RunRow) -> None:
     due = []
     for step_key in report.blocked_by:
-        entry = d.entries.get((run.id, step_key))
-        if entry is None or not is_blocked(entry):
+        entry = d.entries[run.id, step_key]
+        if not is_blocked(entry):
             # What the worker waits for came while its report was on the way: it goes on at once.
             free(d, run)
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -125,11 +126,11 @@ class Committer:
                 self._take_apart(queued)
 
     def _take_apart(self, queued: list[Queued]) -> None:
-        for item in queued:
+        for index, item in enumerate(queued):
             try:
                 self._turn([item])
             except StoreError as error:
-                self._refuse([item], error)
+                self._refuse(queued[index:], error)
                 raise
             except Exception as error:
                 log.exception("command_failed", command=type(item[0]).__name__)
@@ -156,9 +157,11 @@ class Committer:
         self._has_more = turn.has_more
 
     def _refuse(self, queued: list[Queued], error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._release_refusals, queued, error)
+
+    def _release_refusals(self, queued: list[Queued], error: BaseException) -> None:
         answers: list[Any] = [error] * len(queued)
-        committed = Committed(queued, answers, [], [], None)
-        self._loop.call_soon_threadsafe(release, committed, self._mailbox, self._hub, self._on_timer)
+        release(Committed(queued, answers, [], [], None), self._mailbox, self._hub, self._on_timer)
 
     def _tell_time(self) -> int:
         """The clock's time. A small step back is waited out, so that rows stay in order; a large one is followed.
@@ -176,4 +179,7 @@ class Committer:
         if error is None:
             self.stopped.set_result(None)
         else:
+            # Nobody takes commands any more: who comes is refused, and who waits is told.
+            self._mailbox.close()
+            self._release_refusals(self._mailbox.take(sys.maxsize), error)
             self.stopped.set_exception(error)

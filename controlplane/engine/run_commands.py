@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from controlplane.core import advance, cron, report
 from controlplane.core.decision import Incoming
 from controlplane.core.records import (
-    AckStatus,
     CronTrigger,
     EventTrigger,
     FunctionRow,
@@ -75,7 +74,6 @@ def submit_reports(turn: Turn, command: SubmitReports) -> None:
         ack = report.judge(item, namespace, run, entry, d.limits)
         if ack is None and run is not None:
             ack = advance.carry_out(d, item, run)
-            assert ack.status is AckStatus.COMMITTED
         if ack is not None:
             acks.append((session_id, ack))
 

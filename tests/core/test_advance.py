@@ -234,18 +234,27 @@ def test_a_blocked_run_is_parked() -> None:
 @pytest.mark.parametrize(
     "met",
     [
-        None,
         ASLEEP._replace(state=StepState.COMPLETED, ended_at=NOW),
         ASLEEP._replace(kind=StepKind.RUN, state=StepState.RETRYING, due_at=None),
     ],
 )
-def test_a_run_that_is_blocked_no_more_is_queued_again(met: JournalRow | None) -> None:
+def test_a_run_that_is_blocked_no_more_is_queued_again(met: JournalRow) -> None:
     """What it waits for came while it said so: it goes on at once, in its old place."""
     other = ASLEEP._replace(step_key="other#0")
-    rows = (RUNNING, other, met) if met else (RUNNING, other)
-    d, after, _ = done(report(ReportKind.RUN_PARKED, blocked_by=("other#0", "nap#0")), *rows)
+    d, after, _ = done(report(ReportKind.RUN_PARKED, blocked_by=("other#0", "nap#0")), RUNNING, other, met)
 
     assert RUNNING._replace(state=RunState.QUEUED, session_id=None) == after
+    assert_nothing_more(d)
+
+
+def test_a_run_is_not_parked_on_a_step_that_is_not_there() -> None:
+    """Nothing would ever wake it, and to queue it again would go on for ever: the worker is told, and can fail it."""
+    d = decision(RUNNING, ASLEEP)
+    ack = advance.carry_out(d, report(ReportKind.RUN_PARKED, blocked_by=("nap#0", "never#0")), RUNNING)
+
+    assert not d.changed_runs
+    assert ack.status is AckStatus.REJECTED
+    assert ack.reason == "UNKNOWN_STEP"
     assert_nothing_more(d)
 
 
