@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from controlplane.core.records import AckStatus, Failure, Report, ReportKind
-from controlplane.engine.commands import SubmitReports, Sweep
-from controlplane.errors import SteplaneError, StoreError
+from controlplane.engine.commands import GrantCredit, SentEvents, SubmitReports, Sweep
+from controlplane.errors import SteplaneError, Stopping, StoreError
+from controlplane.store.sqlite.open import SqliteStore
 from tests.engine.conftest import Engine, Start, events
+
+SWEEP = Sweep(before=0, limit=10, run_cursor="", event_cursor=0)
+BROKEN = Sweep(before=0, limit="many", run_cursor="", event_cursor=0)  # type: ignore[arg-type]  # the bug
 
 
 async def test_an_event_reaches_a_worker_with_one_commit(start: Start) -> None:
@@ -50,11 +57,10 @@ async def test_nothing_is_released_before_it_is_on_disk(start: Start) -> None:
 
 async def test_a_command_that_breaks_a_turn_fails_alone(start: Start) -> None:
     """The others of its turn get their own turns; a bug is told to its own caller."""
-    broken = Sweep(before=0, limit="many", run_cursor="", event_cursor=0)  # type: ignore[arg-type]  # the bug
     async with start() as engine:
         with capture_logs():
             answers = await asyncio.gather(
-                *(engine.mailbox.submit(command) for command in (events("e1"), broken, events("e2"))),
+                *(engine.mailbox.submit(command) for command in (events("e1"), BROKEN, events("e2"))),
                 return_exceptions=True,
             )
         with engine.store.read() as reader:
@@ -66,36 +72,139 @@ async def test_a_command_that_breaks_a_turn_fails_alone(start: Start) -> None:
     assert stored == [True, True]
 
 
-class Broken:
-    """A store that fails when it is told to; all else is the real one's."""
+class Disk:
+    """A store that fails at one point, when it is told to; all else is the real one's."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self.is_broken = False
+        self.fails_at = ""
 
     def begin(self) -> Any:
         """A transaction, or the failure of a disk."""
-        if self.is_broken:
+        self._fail("begin")
+        return _Transaction(self._store.begin(), self._fail)
+
+    def _fail(self, point: str) -> None:
+        if point == self.fails_at:
             raise StoreError("the disk is full")
-        return self._store.begin()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
 
-async def test_a_store_that_fails_is_fatal(start: Start, tmp_path: Any) -> None:
-    """Nothing is acknowledged any more, and the thread ends with the error."""
-    from controlplane.store.sqlite.open import SqliteStore
+class _Transaction:
+    """A transaction of that store."""
 
-    store = Broken(SqliteStore.open(tmp_path / "steplane.db"))
-    async with start(store=store) as engine:
+    def __init__(self, tx: Any, fail: Callable[[str], None]) -> None:
+        self._tx = tx
+        self._fail = fail
+
+    def __enter__(self) -> Any:
+        self._tx.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._tx.__exit__(*error)
+
+    def __getattr__(self, name: str) -> Any:
+        self._fail(name)
+        return getattr(self._tx, name)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """A disk that works so far."""
+    return Disk(SqliteStore.open(tmp_path / "steplane.db"))
+
+
+@pytest.mark.parametrize("point", ["begin", "insert_events", "sweep", "commit"])
+async def test_a_store_that_fails_is_fatal(start: Start, disk: Disk, point: str) -> None:
+    """Nothing of the turn is acknowledged or stored, whatever failed, and the thread ends with the error."""
+    async with start(store=disk) as engine:
         await engine.ask(events("e1"))
-        store.is_broken = True
-        with capture_logs(), pytest.raises(StoreError):
-            await engine.ask(events("e2"))
-        await asyncio.wait([engine.committer.stopped])
+        disk.fails_at = point
+        with capture_logs():
+            answers = await asyncio.gather(
+                *(engine.mailbox.submit(command) for command in (events("e2"), SWEEP, events("e3"))),
+                return_exceptions=True,
+            )
+            await asyncio.wait([engine.committer.stopped])
 
+        assert [StoreError] * 3 == [type(answer) for answer in answers]
         assert isinstance(engine.committer.stopped.exception(), StoreError)
+        with disk.read() as reader:
+            stored = [reader.find_event("default", id_) is not None for id_ in ("e1", "e2", "e3")]
+        assert stored == [True, False, False]
+
+
+async def test_who_waits_when_the_store_fails_is_told(start: Start, disk: Disk) -> None:
+    """What is queued behind the turn that failed is refused, and so is all that comes later."""
+
+    behind: list[asyncio.Future[Any]] = []
+    is_queued, may_go_on = asyncio.Event(), threading.Event()
+
+    def queue_behind() -> None:
+        behind.append(engine.mailbox.submit(events("e3")))
+        is_queued.set()
+
+    def hold_up(name: str) -> None:
+        if name == "before_commit" and disk.fails_at:
+            loop.call_soon_threadsafe(queue_behind)
+            may_go_on.wait(10)
+
+    loop = asyncio.get_running_loop()
+    async with start(store=disk, failpoint=hold_up) as engine:
+        await engine.ask(events("e1"))
+        disk.fails_at = "commit"
+        first = engine.mailbox.submit(events("e2"))
+        await is_queued.wait()
+        may_go_on.set()
+        with capture_logs():
+            answers = await asyncio.gather(first, behind[0], return_exceptions=True)
+            await asyncio.wait([engine.committer.stopped])
+
+        assert [StoreError] * 2 == [type(answer) for answer in answers]
+        with pytest.raises(Stopping):
+            engine.mailbox.submit(events("e4"))
+
+
+async def test_a_store_that_fails_after_a_bug_is_fatal_too(start: Start, disk: Disk) -> None:
+    """While a broken turn is taken apart the disk fails: the rest of that turn is told."""
+    turns: list[str] = []
+
+    def break_after_the_first(name: str) -> None:
+        if name == "after_commit":
+            turns.append(name)
+            disk.fails_at = "begin" if len(turns) > 1 else ""
+
+    async with start(store=disk, failpoint=break_after_the_first) as engine:
+        await engine.ask(events("e1"))
+        with capture_logs():
+            answers = await asyncio.gather(
+                *(engine.mailbox.submit(command) for command in (events("e2"), BROKEN, events("e3"), events("e4"))),
+                return_exceptions=True,
+            )
+            await asyncio.wait([engine.committer.stopped])
+
+    assert [SentEvents, StoreError, StoreError, StoreError] == [type(answer) for answer in answers]
+
+
+async def test_nothing_of_a_turn_that_broke_is_remembered(start: Start) -> None:
+    """A function that was registered in it is not known, and slots that were taken are free again."""
+    async with start() as engine:
+        await engine.register()
+        session_id, inbox = await engine.connect(slots=1)
+        with capture_logs():
+            await asyncio.gather(
+                *(engine.mailbox.submit(command) for command in (events("e1"), BROKEN)), return_exceptions=True
+            )
+        first = await inbox.next()
+        await engine.ask(GrantCredit(session_id=session_id, invocation_limit=2))
+        await engine.ask(events("e2"))
+        second = await inbox.next()
+
+    assert [[i.events[0].id for i in delivery.invocations] for delivery in (first, second)] == [["e1"], ["e2"]]
+    assert inbox.deliveries == []
 
 
 async def test_stopping_does_what_is_queued(start: Start) -> None:
