@@ -282,5 +282,12 @@ class _Chaos:
             retry_after=rng.choice((None, SECOND)),
             sleep_for=rng.choice((0, SECOND, MINUTE)),
             events=self._events() if kind is ReportKind.EVENTS_SENT else (),
-            blocked_by=tuple(rng.sample(STEPS, rng.randrange(1, 4))),
+            blocked_by=tuple(self._blocked(lease.run_id)) if kind is ReportKind.RUN_PARKED else (),
         )
+
+    def _blocked(self, run_id: str) -> list[str]:
+        """Mostly steps that are recorded."""
+        with self._store.read() as reader:
+            journal = [entry for _, entry in reader.list_journal(run_id, after=0, limit=10, bytes_max=1 << 20)]
+        blocked = [entry.step_key for entry in journal if entry.due_at is not None]
+        return blocked if blocked and self._rng.random() < 0.8 else self._rng.sample(STEPS, self._rng.randrange(1, 4))
