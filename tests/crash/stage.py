@@ -23,7 +23,7 @@ WORKER = Path(__file__).with_name("worker.py")
 SECONDS_MAX = 60.0
 CHILDREN = 3
 """How many events the worker sends for each that it gets."""
-FUNCTIONS = 2
+FUNCTIONS = 3
 SLOTS = 20
 PATIENCE = ["--session-grace", "500ms", "--session-timeout", "1500ms", "--heartbeat-interval", "300ms"]
 """Quick to give up on a worker, so that tests are short."""

@@ -12,7 +12,9 @@ import pytest
 from tests.crash.check import check_file
 from tests.crash.stage import Stage
 
-OF_EVENT_0 = "(SELECT runs.id FROM runs JOIN events ON events.key = event_key WHERE events.id = 'event-0')"
+PARENT = "(SELECT key FROM functions WHERE function_id = 'parent')"
+OF_EVENT_0 = f"""(SELECT runs.id FROM runs JOIN events ON events.key = event_key
+WHERE events.id = 'event-0' AND function_key = {PARENT})"""
 CHILD = "(SELECT max(key) FROM events WHERE name = 'crash/child')"
 FILE_HARMS = {
     "an event is lost": "DELETE FROM events WHERE id = 'event-0'",
@@ -22,6 +24,7 @@ FILE_HARMS = {
     "a child of another run": f"UPDATE events SET source_run_id = {OF_EVENT_0} WHERE key = {CHILD}",
     "a child of another trace": f"UPDATE events SET traceparent = '00-0-0-01' WHERE key = {CHILD}",
     "a run is lost": f"DELETE FROM runs WHERE event_key = {CHILD}",
+    "a run of a wrong function": f"UPDATE runs SET function_key = {PARENT} WHERE event_key = {CHILD}",
     "a run has not ended": f"UPDATE runs SET state = 1 WHERE event_key = {CHILD}",
     "an attempt is used up": f"UPDATE runs SET attempt = 1 WHERE event_key = {CHILD}",
     "a step is lost": f"DELETE FROM journal WHERE run_id = {OF_EVENT_0} AND step_key = 'last#0'",
@@ -75,10 +78,11 @@ def test_a_step_that_began_again_is_found(harmed: Path) -> None:
     """A step must not begin once its worker knows that it is recorded."""
     notes = harmed / "notes"
     lines = notes.read_text().splitlines()
-    again = next(line for line in lines if line.startswith("begin"))
+    begin = next(line for line in lines if line.startswith("begin"))
+    again = f"{begin.rpartition(' ')[0]} {2**60}"
     notes.write_text("\n".join([*lines, again, ""]))
 
-    with pytest.raises(AssertionError, match="executed again after its ack"):
+    with pytest.raises(AssertionError, match="executed again after they were recorded"):
         _check(harmed)
 
 

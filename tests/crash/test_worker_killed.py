@@ -51,7 +51,7 @@ def test_a_frozen_worker_is_refused_when_it_comes_back(stage: Stage) -> None:
     assert "invocations were given to others" in stage.log_of(frozen)
     stage.stop_server()
     assert _contents(stage.database) == before
-    check(stage)
+    check(stage, frozen=frozen.pid)
 
 
 def test_a_worker_that_is_asked_to_stop_loses_nothing(stage: Stage) -> None:

@@ -23,7 +23,7 @@ notes = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 quick: Any = {"retries": 20, "retry_delays": [timedelta(milliseconds=10)], "retry_jitter": timedelta(0)}
 
 
-def note(what: str, ctx: steplane.Context, step: str) -> None:
+def note(what: str, ctx: steplane.Context | steplane.ContextSync, step: str) -> None:
     """Note it."""
     os.write(notes, f"{what} {ctx.run_id} {step} {os.getpid()} {time.time_ns() // 1000}\n".encode())
 
@@ -65,6 +65,25 @@ async def child(ctx: steplane.Context) -> int:
     """Two steps, the second of which fails at first for some."""
     await step(ctx, "one", 1)
     return int(await step(ctx, "two", 2, failures=int(ctx.event.data["child"] == 0)))
+
+
+@client.create_function(
+    fn_id="audit", trigger=steplane.TriggerEvent(event="crash/*", expression="event.name == 'crash/parent'"), **quick
+)
+def audit(ctx: steplane.ContextSync) -> tuple[str, ...]:
+    """A second function for the same event: plain, with two steps side by side in threads."""
+
+    def body(name: str) -> str:
+        note("begin", ctx, name)
+        time.sleep(0.005)
+        return name
+
+    def run(name: str) -> str:
+        result = ctx.step.run(name, body, name)
+        note("done", ctx, name)
+        return result
+
+    return ctx.group.parallel([lambda name=name: run(name) for name in ("left", "right")])
 
 
 if __name__ == "__main__":
