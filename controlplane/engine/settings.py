@@ -17,7 +17,7 @@ class Settings:
     heartbeat_interval: int = 5 * SECOND
     """How often a worker is told to send a heartbeat."""
     session_timeout: int = 30 * SECOND
-    """After so long without a frame a session's runs are given to others."""
+    """After so long without a heartbeat a session's runs are given to others."""
     session_grace: int = 5 * SECOND
     """After so long without its stream, a session's runs are given to others."""
     turn_commands_max: int = 2_000
