@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ STEPS = {"parent": ["fan-out", "fetch", "last", "nap"], "audit": ["left", "right
 """The steps of each function."""
 NOTED = {"fetch", "last", "left", "one", "right", "two"}
 """The steps that have code; the others are the server's work."""
-
-
 FROZEN_AT_BEGIN_MAX = 2
 """A process that is frozen after it looked whether it may begin a step, and before it does, begins it when it is woken.
 
@@ -31,6 +29,7 @@ Nothing can prevent that. The moment is short, but many threads begin steps; wit
 def check(stage: Stage, *, frozen: int | None = None) -> None:
     """Check all of it. The server must have been stopped. `frozen` is the id of a process that was, for long."""
     check_file(stage.database, stage.notes, stage.acknowledged, frozen=frozen)
+    check_log(stage.logs_of_servers())
     assert set(stage.deaths) <= {-9}, f"servers ended by themselves, with {stage.deaths}"
 
 
@@ -44,6 +43,18 @@ def check_file(database: Path, notes: Path, acknowledged: set[str], *, frozen: i
         _check_journal(connection)
         _check_nothing_is_left(connection)
         _check_notes(connection, notes, frozen)
+
+
+def check_log(lines: Iterable[str]) -> None:
+    """Check that each run ended once: the server said so once, and nothing of the run after that."""
+    ended = set()
+    for line in lines:
+        told = json.loads(line)
+        if told["event"].startswith("run_"):
+            assert told["run_id"] not in ended, f"a run went on after its end: {line}"
+            if told["event"] == "run_completed":
+                ended.add(told["run_id"])
+    assert ended, "the log tells nothing of runs"
 
 
 def _check_events(connection: sqlite3.Connection, acknowledged: set[str]) -> None:

@@ -28,6 +28,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Task[Any]] = set()
         self._to_server, self._to_client = asyncio.Event(), asyncio.Event()
+        self._delay = 0.0
         self.heal()
         self._server = self._await(self._listen())
         self.port: int = self._server.sockets[0].getsockname()[1]
@@ -41,6 +42,10 @@ class Proxy:
         for is_swallowed, way in ((to_server, self._to_server), (to_client, self._to_client)):
             if is_swallowed:
                 self._call(way.clear)
+
+    def delay(self, seconds: float) -> None:
+        """Pass everything on so much later, so that much is on its way at any moment."""
+        self._delay = seconds
 
     def heal(self) -> None:
         """Pass on again, first of all what has waited."""
@@ -84,6 +89,7 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: asyncio.Event) -> None:
         while data := await reader.read(_CHUNK):
+            await asyncio.sleep(self._delay)
             await way.wait()
             writer.write(data)
             await writer.drain()

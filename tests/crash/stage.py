@@ -46,6 +46,8 @@ class Stage:
         self.acknowledged: set[str] = set()
         self.deaths: list[int] = []
         """The exit codes of servers that ended without being asked to."""
+        self.log_level = "debug"
+        """Of the server. At debug it tells of each change of each run, which `check` looks at."""
         self._ready = folder / "ready"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._sent = 0
@@ -135,6 +137,13 @@ class Stage:
         """What a process has logged."""
         return (self.folder / f"{process.pid}.log").read_text()
 
+    def logs_of_servers(self) -> Iterator[str]:
+        """The lines that all of them logged, one after the other."""
+        for index in range(len(self._processes)):
+            log = self.folder / f"server-{index}.log"
+            if log.exists():
+                yield from log.read_text().splitlines()
+
     def close(self) -> None:
         """Leave no process behind."""
         self._is_stopping = True
@@ -161,9 +170,8 @@ class Stage:
     def _start_server(self, environment: dict[str, str]) -> None:
         self._ready.unlink(missing_ok=True)
         place = ["--db", str(self.database), "--listen", f"127.0.0.1:{self.port}", "--ready-file", str(self._ready)]
-        self.server = self._start(
-            "server", ["-m", "controlplane", "serve", *place, *PATIENCE, "--log-format", "json"], environment
-        )
+        log = ["--log-format", "json", "--log-level", self.log_level]
+        self.server = self._start("server", ["-m", "controlplane", "serve", *place, *log, *PATIENCE], environment)
 
     def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("STEPLANE_")}

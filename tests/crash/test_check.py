@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.check import check_file
+from tests.crash.check import check_file, check_log
 from tests.crash.stage import Stage
 
 PARENT = "(SELECT key FROM functions WHERE function_id = 'parent')"
@@ -93,6 +93,16 @@ def test_a_step_that_never_began_is_found(harmed: Path) -> None:
 
     with pytest.raises(AssertionError):
         _check(harmed)
+
+
+def test_a_run_that_ends_again_is_found(healthy: Path) -> None:
+    """A run has one end, and nothing comes after it."""
+    lines = (healthy / "server-0.log").read_text().splitlines()
+    check_log(lines)
+    end = next(line for line in lines if '"run_completed"' in line)
+
+    with pytest.raises(AssertionError, match="a run went on after its end"):
+        check_log([*lines, end])
 
 
 def _check(folder: Path) -> None:

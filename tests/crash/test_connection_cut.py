@@ -13,7 +13,8 @@ CUTS = 4
 
 
 def test_the_connection_is_cut_again_and_again(stage: Stage, proxy: Proxy, chance: random.Random) -> None:
-    """The worker comes back, keeps what it holds, and sends again what was not acknowledged."""
+    """A slow line, so that reports and acks are lost: the worker comes back, keeps what it holds, and sends them again."""
+    proxy.delay(chance.uniform(0, 0.03))
     stage.start_server()
     worker = stage.start_worker(proxy.port)
     with stage.load():

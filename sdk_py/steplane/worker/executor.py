@@ -167,8 +167,10 @@ class Executor:
 
     def taken_away(self, leases: Sequence[Lease], reason: str) -> None:
         """Leases are to be stopped."""
-        for run_id, epoch in leases:
-            log.info("run %s (epoch %d) is stopped here: %s", run_id, epoch, reason)
+        for lease in leases:
+            # A heartbeat crosses with acks: most of what it is told to stop has just ended here.
+            if lease in self._partial or self._find(lease) is not None:
+                log.info("run %s (epoch %d) is stopped here: %s", *lease, reason)
         self._drop(leases)
 
     def settled(self) -> None:

@@ -71,6 +71,8 @@ class Stream:
                 on_welcome(self._welcome)
                 self._keep_time(self._welcome, stopping)
             if self._error is not None:
+                if self._welcome is not None and self._error.code() is grpc.StatusCode.UNAVAILABLE:
+                    raise SessionBroken(f"the connection was lost ({self._error.details()})")
                 raise self._error
             if not (stopping.is_set() or self._is_server_draining):
                 raise SessionBroken("the server ended the stream")
