@@ -14,10 +14,10 @@ CUTS = 4
 
 def test_the_connection_is_cut_again_and_again(stage: Stage, proxy: Proxy, chance: random.Random) -> None:
     """A slow line, so that reports and acks are lost: the worker comes back, keeps what it holds, and sends them again."""
-    proxy.delay(chance.uniform(0, 0.03))
+    proxy.delay(chance.uniform(0, 0.01))
     stage.start_server()
     worker = stage.start_worker(proxy.port)
-    with stage.load():
+    with stage.load(seconds_between=0.3):
         stage.wait_for_work(worker)
         for _ in range(CUTS):
             before = proxy.connections

@@ -72,10 +72,9 @@ class Executor:
         self._failed: deque[Lease] = deque(maxlen=_FAILED_MAX)
         """Whose outcome was refused, and then reported as a failure."""
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether the server surely gave nobody else what is held here."""
-        return self._outbox.is_sure
+    def is_sure(self, lease: Lease) -> bool:
+        """Whether the run was surely given to nobody else."""
+        return self._outbox.is_sure(lease)
 
     @property
     def is_idle(self) -> bool:

@@ -71,9 +71,8 @@ class Owner(Protocol):
     desk: Desk
     loop: asyncio.AbstractEventLoop
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether the server surely gave nobody else what is held here."""
+    def is_sure(self, lease: Lease) -> bool:
+        """Whether the run was surely given to nobody else."""
         ...
 
     def left(self, invocation: Invocation) -> None:
@@ -126,7 +125,7 @@ class Invocation:
     @property
     def is_sure(self) -> bool:
         """Whether nobody else was given the run."""
-        return self.owner.is_sure
+        return self.owner.is_sure(self.lease)
 
     def begin(self, step_id: str, kind: StepKind) -> StepCall:
         """The code calls a step."""

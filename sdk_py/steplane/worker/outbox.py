@@ -136,10 +136,10 @@ class Outbox:
         with self._changed:
             return list(self._held)
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether the server surely gave nothing that is held here to others: a stream is open, and its beats are young."""
-        return time.monotonic() < self._sure_until
+    def is_sure(self, lease: Lease) -> bool:
+        """Whether the run was surely given to nobody else: it is held, a stream is open, and its beats are young."""
+        # In this order, and without the lock: a welcome takes away what is lost before it says that the rest is sure.
+        return time.monotonic() < self._sure_until and lease in self._held
 
     @property
     def is_drained(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -137,6 +138,28 @@ def test_the_server_can_stop_an_invocation(start: Start, peer: Peer, how: str, *
     assert ended == []
     stream.invoke("r2")
     assert stream.take_report().run_id == "r2"
+
+
+def test_a_stop_of_what_has_ended_is_not_told(start: Start, peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    """A heartbeat and an ack may cross: then the server says of a run to stop it that has just ended."""
+    caplog.set_level(logging.INFO, "steplane")
+
+    async def function(ctx: Context) -> int:
+        if ctx.run_id == "r2":
+            await asyncio.Event().wait()
+        return 1
+
+    start(function)
+    stream = peer.accept().welcome()
+    stream.invoke("r1")
+    stream.ack(stream.take_report())
+    stream.invoke("r2")
+    leases = [work_pb2.Lease(run_id=run_id, epoch=1) for run_id in ("r1", "r2")]
+    stream.send(heartbeat_ack=work_pb2.HeartbeatAck(stop=leases))
+    stream.invoke("r3")
+    stream.take_report()
+    assert "run r2 (epoch 1) is stopped here: the server gave it to somebody else" in caplog.text
+    assert "run r1" not in caplog.text
 
 
 def test_a_step_that_is_refused_fails_the_run(start: Start, peer: Peer) -> None:

@@ -197,3 +197,19 @@ def test_a_stream_that_ends_sends_what_is_there() -> None:
     outbox.end(stream)
     assert sent(outbox, stream) == ["r1/a#0"]
     assert sent(outbox, stream) == ["closed"]
+
+
+def test_only_what_is_still_held_is_sure() -> None:
+    """From the moment of a welcome: what it does not resume may be somebody else's, and without a stream all may be."""
+    outbox = Outbox(4)
+    stream = opened(outbox)
+    outbox.received([R1, R2])
+    assert outbox.is_sure(R1)
+    outbox.close(stream)
+    assert not outbox.is_sure(R1)
+    again = outbox.open(b"hello", outbox.held)
+    assert not outbox.is_sure(R2)
+    outbox.welcome(again, resumed=[R2], frame_bytes_max=0, sure_until=inf)
+    assert (outbox.is_sure(R1), outbox.is_sure(R2)) == (False, True)
+    outbox.beat(sure_until=0)
+    assert not outbox.is_sure(R2)

@@ -139,6 +139,14 @@ def test_a_worker_that_is_not_connected_says_so(start: Start, peer: Peer, caplog
     assert f"not connected to Steplane: {peer.address} answers INTERNAL: a broken server. Trying again in" in text
 
 
+def test_a_connection_that_is_lost_is_told_as_that(start: Start, peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    """Once it was good, the address and the keys are not to blame."""
+    start(two_steps)
+    peer.accept().welcome().end(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
+    peer.accept()
+    assert "not connected to Steplane: the connection was lost (Connection reset by peer). Trying again" in caplog.text
+
+
 def test_a_stream_that_the_server_ends_is_reported_too(
     start: Start, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
