@@ -221,14 +221,16 @@ def test_a_run_is_cancelled_while_it_is_watched(steplane: Shell) -> None:
     with Worker(steplane.address, "idle", {"wait": ("idle/wait", list)}):
         pass  # registered, and gone: its runs stay in the queue
     started = steplane.json("trigger", "idle/wait")[0]
-    watched: list[Result] = []
-    watcher = threading.Thread(target=lambda: watched.append(steplane("run", started["run_id"], "--watch", exits=1)))
-    watcher.start()
+    # A process of its own: in this one two commands would write to the same standard output.
+    command = [sys.executable, "-m", "controlplane", "run", started["run_id"], "--watch", "--json"]
+    environ = os.environ | {"STEPLANE_ADDRESS": steplane.address}
+    watcher = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     (run,) = steplane.json("cancel", started["run_id"], "--reason", "changed my mind")
-    watcher.join(10)
+    out, err = watcher.communicate(timeout=30)
     assert run["state"] == "cancelled"
-    assert json.loads(watched[0].stdout.splitlines()[-1])["state"] == "cancelled"
-    assert "was cancelled" in watched[0].stderr
+    assert watcher.returncode == 1
+    assert json.loads(out.splitlines()[-1])["state"] == "cancelled"
+    assert "was cancelled" in err
     assert steplane("cancel", started["run_id"], exits=1).stdout == ""
     (shown,) = steplane.json("run", started["run_id"])
     assert "changed my mind" in shown["failure"]["message"]

@@ -11,9 +11,12 @@ import time
 import pytest
 
 from tests.crash.check import check_file
+from tests.crash.conftest import ROUNDS
 from tests.crash.stage import SECONDS_MAX, Stage, wait_until
 
 FILE_BYTES_MAX = 200_000
+
+pytestmark = pytest.mark.skipif(ROUNDS == 1, reason="part of the long form: make crash")
 
 
 def test_a_full_disk_stops_the_server(stage: Stage, chance: random.Random) -> None:
