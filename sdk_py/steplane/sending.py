@@ -143,7 +143,8 @@ def _pause_after(error: grpc.RpcError, delay_max: float) -> float | None:
     """How long to wait before the next try, or `None` if there should be none."""
     jitter = random.uniform(0, delay_max)  # noqa: S311 no secret
     match error.code():
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
+        # A server that stops may end a call that it has not looked at as CANCELLED; who cancels here gets no status.
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
             return (retry_delay_of(error) or 0) + jitter
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             # Without RetryInfo it is a message that is too large, which is so for ever.

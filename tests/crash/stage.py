@@ -28,6 +28,12 @@ SLOTS = 20
 PATIENCE = ["--session-grace", "500ms", "--session-timeout", "1500ms", "--heartbeat-interval", "300ms"]
 """Quick to give up on a worker, so that tests are short."""
 BATCH = 10
+_NOT_ANSWERED = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+"""What a producer sees of a server that is killed, or that stops before it has looked at the call."""
 PORTS = (10_240, 32_767)
 """Ports below those that the system gives to outgoing connections, one of which might take it while no server has it."""
 
@@ -193,7 +199,7 @@ class Stage:
             try:
                 event_pb2_grpc.EventServiceStub(channel).SendEvents(request, timeout=1)
             except grpc.RpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                if error.code() not in _NOT_ANSWERED:
                     raise
                 return False
         return True

@@ -74,6 +74,7 @@ async def test_nothing_is_sent_for_nothing(client: Steplane, peer: Peer) -> None
         status(code_pb2.UNAVAILABLE, retry_in(0.01)),
         status(code_pb2.RESOURCE_EXHAUSTED, retry_in(0.01)),
         status(code_pb2.DEADLINE_EXCEEDED),
+        status(code_pb2.CANCELLED),
     ],
 )
 async def test_a_server_that_can_t_just_now_is_asked_again(

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from controlplane.gen.steplane.v1 import payload_pb2 as steplane_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17steplane/v1/event.proto\x12\x0bsteplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19steplane/v1/payload.proto\"\x96\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\"\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x14.steplane.v1.Payload\x12&\n\x02ts\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x12\n\ntracestate\x18\x06 \x01(\t\"J\n\x11SendEventsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.steplane.v1.Event\"5\n\x12SendEventsResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x12\n\nduplicates\x18\x02 \x01(\r2]\n\x0c\x45ventService\x12M\n\nSendEvents\x12\x1e.steplane.v1.SendEventsRequest\x1a\x1f.steplane.v1.SendEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17steplane/v1/event.proto\x12\x0bsteplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19steplane/v1/payload.proto\"\x96\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\"\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x14.steplane.v1.Payload\x12&\n\x02ts\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x12\n\ntracestate\x18\x06 \x01(\t\"J\n\x11SendEventsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.steplane.v1.Event\"5\n\x12SendEventsResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x12\n\nduplicates\x18\x02 \x01(\r\"Z\n\x11SendSignalRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06signal\x18\x02 \x01(\t\x12\"\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x14.steplane.v1.Payload\"$\n\x12SendSignalResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t2\xac\x01\n\x0c\x45ventService\x12M\n\nSendEvents\x12\x1e.steplane.v1.SendEventsRequest\x1a\x1f.steplane.v1.SendEventsResponse\x12M\n\nSendSignal\x12\x1e.steplane.v1.SendSignalRequest\x1a\x1f.steplane.v1.SendSignalResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDEVENTSREQUEST']._serialized_end=327
   _globals['_SENDEVENTSRESPONSE']._serialized_start=329
   _globals['_SENDEVENTSRESPONSE']._serialized_end=382
-  _globals['_EVENTSERVICE']._serialized_start=384
-  _globals['_EVENTSERVICE']._serialized_end=477
+  _globals['_SENDSIGNALREQUEST']._serialized_start=384
+  _globals['_SENDSIGNALREQUEST']._serialized_end=474
+  _globals['_SENDSIGNALRESPONSE']._serialized_start=476
+  _globals['_SENDSIGNALRESPONSE']._serialized_end=512
+  _globals['_EVENTSERVICE']._serialized_start=515
+  _globals['_EVENTSERVICE']._serialized_end=687
 # @@protoc_insertion_point(module_scope)

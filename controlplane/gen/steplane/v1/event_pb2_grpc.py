@@ -40,6 +40,11 @@ class EventServiceStub:
                 request_serializer=steplane_dot_v1_dot_event__pb2.SendEventsRequest.SerializeToString,
                 response_deserializer=steplane_dot_v1_dot_event__pb2.SendEventsResponse.FromString,
                 _registered_method=True)
+        self.SendSignal = channel.unary_unary(
+                '/steplane.v1.EventService/SendSignal',
+                request_serializer=steplane_dot_v1_dot_event__pb2.SendSignalRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_event__pb2.SendSignalResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -58,6 +63,13 @@ class EventServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendSignal(self, request, context):
+        """Sends a signal to the run that waits for it. Errors: NOT_FOUND (nobody waits for it), INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +77,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.SendEvents,
                     request_deserializer=steplane_dot_v1_dot_event__pb2.SendEventsRequest.FromString,
                     response_serializer=steplane_dot_v1_dot_event__pb2.SendEventsResponse.SerializeToString,
+            ),
+            'SendSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendSignal,
+                    request_deserializer=steplane_dot_v1_dot_event__pb2.SendSignalRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_event__pb2.SendSignalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +112,33 @@ class EventService:
             '/steplane.v1.EventService/SendEvents',
             steplane_dot_v1_dot_event__pb2.SendEventsRequest.SerializeToString,
             steplane_dot_v1_dot_event__pb2.SendEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.EventService/SendSignal',
+            steplane_dot_v1_dot_event__pb2.SendSignalRequest.SerializeToString,
+            steplane_dot_v1_dot_event__pb2.SendSignalResponse.FromString,
             options,
             channel_credentials,
             insecure,

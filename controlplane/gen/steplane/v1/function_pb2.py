@@ -27,41 +27,85 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from controlplane.gen.steplane.v1 import payload_pb2 as steplane_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asteplane/v1/function.proto\x12\x0bsteplane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19steplane/v1/payload.proto\"\x98\x01\n\x12\x46unctionDefinition\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x08triggers\x18\x04 \x03(\x0b\x32\x14.steplane.v1.Trigger\x12\'\n\x05retry\x18\x05 \x01(\x0b\x32\x18.steplane.v1.RetryPolicy\"g\n\x07Trigger\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.steplane.v1.EventTriggerH\x00\x12(\n\x04\x63ron\x18\x02 \x01(\x0b\x32\x18.steplane.v1.CronTriggerH\x00\x42\x06\n\x04kind\"1\n\x0c\x45ventTrigger\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\".\n\x0b\x43ronTrigger\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\"\x85\x01\n\x0bRetryPolicy\x12\x14\n\x07retries\x18\x01 \x01(\rH\x00\x88\x01\x01\x12)\n\x06\x64\x65lays\x18\x02 \x03(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06jitter\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08_retries\"\xdc\x01\n\x08\x46unction\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x33\n\ndefinition\x18\x02 \x01(\x0b\x32\x1f.steplane.v1.FunctionDefinition\x12\x0f\n\x07version\x18\x03 \x01(\r\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlive_sessions\x18\x06 \x01(\r\"a\n\x17RegisterFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x33\n\ndefinition\x18\x02 \x01(\x0b\x32\x1f.steplane.v1.FunctionDefinition\"=\n\x18RegisterFunctionResponse\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"L\n\x12GetFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\">\n\x13GetFunctionResponse\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.steplane.v1.Function\"`\n\x14ListFunctionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListFunctionsResponse\x12(\n\tfunctions\x18\x01 \x03(\x0b\x32\x15.steplane.v1.Function\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x16TriggerFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\x12\"\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x14.steplane.v1.Payload\x12\x10\n\x08\x65vent_id\x18\x05 \x01(\t\";\n\x17TriggerFunctionResponse\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t2\xfa\x02\n\x0f\x46unctionService\x12_\n\x10RegisterFunction\x12$.steplane.v1.RegisterFunctionRequest\x1a%.steplane.v1.RegisterFunctionResponse\x12P\n\x0bGetFunction\x12\x1f.steplane.v1.GetFunctionRequest\x1a .steplane.v1.GetFunctionResponse\x12V\n\rListFunctions\x12!.steplane.v1.ListFunctionsRequest\x1a\".steplane.v1.ListFunctionsResponse\x12\\\n\x0fTriggerFunction\x12#.steplane.v1.TriggerFunctionRequest\x1a$.steplane.v1.TriggerFunctionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asteplane/v1/function.proto\x12\x0bsteplane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19steplane/v1/payload.proto\"\xc0\x04\n\x12\x46unctionDefinition\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x08triggers\x18\x04 \x03(\x0b\x32\x14.steplane.v1.Trigger\x12\'\n\x05retry\x18\x05 \x01(\x0b\x32\x18.steplane.v1.RetryPolicy\x12!\n\x05\x62\x61tch\x18\x06 \x01(\x0b\x32\x12.steplane.v1.Batch\x12%\n\x06\x63\x61ncel\x18\x07 \x03(\x0b\x32\x15.steplane.v1.CancelOn\x12\x32\n\x0b\x63oncurrency\x18\x08 \x03(\x0b\x32\x1d.steplane.v1.ConcurrencyLimit\x12\'\n\x08\x64\x65\x62ounce\x18\t \x01(\x0b\x32\x15.steplane.v1.Debounce\x12\'\n\x08priority\x18\n \x01(\x0b\x32\x15.steplane.v1.Priority\x12*\n\nrate_limit\x18\x0b \x01(\x0b\x32\x16.steplane.v1.RateLimit\x12)\n\tsingleton\x18\x0c \x01(\x0b\x32\x16.steplane.v1.Singleton\x12\'\n\x08throttle\x18\r \x01(\x0b\x32\x15.steplane.v1.Throttle\x12\'\n\x08timeouts\x18\x0e \x01(\x0b\x32\x15.steplane.v1.Timeouts\x12-\n\x0bidempotency\x18\x0f \x01(\x0b\x32\x18.steplane.v1.Idempotency\"f\n\x05\x42\x61tch\x12\x10\n\x08max_size\x18\x01 \x01(\r\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x12\n\nexpression\x18\x04 \x01(\t\"h\n\x08\x43\x61ncelOn\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12\r\n\x05match\x18\x02 \x01(\t\x12\x12\n\nexpression\x18\x03 \x01(\t\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x88\x01\n\x10\x43oncurrencyLimit\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0b\n\x03key\x18\x02 \x01(\t\x12,\n\x05scope\x18\x03 \x01(\x0e\x32\x1d.steplane.v1.ConcurrencyScope\x12*\n\x04hold\x18\x04 \x01(\x0e\x32\x1c.steplane.v1.ConcurrencyHold\"n\n\x08\x44\x65\x62ounce\x12)\n\x06period\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0b\n\x03key\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x17\n\x08Priority\x12\x0b\n\x03run\x18\x01 \x01(\t\"R\n\tRateLimit\x12\r\n\x05limit\x18\x01 \x01(\r\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0b\n\x03key\x18\x03 \x01(\t\"B\n\tSingleton\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x04mode\x18\x02 \x01(\x0e\x32\x1a.steplane.v1.SingletonMode\"`\n\x08Throttle\x12\r\n\x05limit\x18\x01 \x01(\r\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62urst\x18\x03 \x01(\r\x12\x0b\n\x03key\x18\x04 \x01(\t\"_\n\x08Timeouts\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x66inish\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1a\n\x0bIdempotency\x12\x0b\n\x03key\x18\x01 \x01(\t\"g\n\x07Trigger\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.steplane.v1.EventTriggerH\x00\x12(\n\x04\x63ron\x18\x02 \x01(\x0b\x32\x18.steplane.v1.CronTriggerH\x00\x42\x06\n\x04kind\"1\n\x0c\x45ventTrigger\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\".\n\x0b\x43ronTrigger\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\"\x85\x01\n\x0bRetryPolicy\x12\x14\n\x07retries\x18\x01 \x01(\rH\x00\x88\x01\x01\x12)\n\x06\x64\x65lays\x18\x02 \x03(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06jitter\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08_retries\"\x87\x02\n\x08\x46unction\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x33\n\ndefinition\x18\x02 \x01(\x0b\x32\x1f.steplane.v1.FunctionDefinition\x12\x0f\n\x07version\x18\x03 \x01(\r\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlive_sessions\x18\x06 \x01(\r\x12)\n\x05state\x18\x07 \x01(\x0e\x32\x1a.steplane.v1.FunctionState\"a\n\x17RegisterFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x33\n\ndefinition\x18\x02 \x01(\x0b\x32\x1f.steplane.v1.FunctionDefinition\"=\n\x18RegisterFunctionResponse\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"L\n\x12GetFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\">\n\x13GetFunctionResponse\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.steplane.v1.Function\"`\n\x14ListFunctionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListFunctionsResponse\x12(\n\tfunctions\x18\x01 \x03(\x0b\x32\x15.steplane.v1.Function\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x16TriggerFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\x12\"\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x14.steplane.v1.Payload\x12\x10\n\x08\x65vent_id\x18\x05 \x01(\t\";\n\x17TriggerFunctionResponse\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\"N\n\x14PauseFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\"@\n\x15PauseFunctionResponse\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.steplane.v1.Function\"O\n\x15ResumeFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\"A\n\x16ResumeFunctionResponse\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.steplane.v1.Function\"P\n\x16\x44isableFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\"B\n\x17\x44isableFunctionResponse\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.steplane.v1.Function\"O\n\x15\x44\x65leteFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66unction_id\x18\x03 \x01(\t\"0\n\x16\x44\x65leteFunctionResponse\x12\x16\n\x0eruns_cancelled\x18\x01 \x01(\r*\x91\x01\n\x10\x43oncurrencyScope\x12!\n\x1d\x43ONCURRENCY_SCOPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONCURRENCY_SCOPE_FUNCTION\x10\x01\x12\x19\n\x15\x43ONCURRENCY_SCOPE_APP\x10\x02\x12\x1f\n\x1b\x43ONCURRENCY_SCOPE_NAMESPACE\x10\x03*n\n\x0f\x43oncurrencyHold\x12 \n\x1c\x43ONCURRENCY_HOLD_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONCURRENCY_HOLD_INVOCATION\x10\x01\x12\x18\n\x14\x43ONCURRENCY_HOLD_RUN\x10\x02*c\n\rSingletonMode\x12\x1e\n\x1aSINGLETON_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13SINGLETON_MODE_SKIP\x10\x01\x12\x19\n\x15SINGLETON_MODE_CANCEL\x10\x02*\x82\x01\n\rFunctionState\x12\x1e\n\x1a\x46UNCTION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46UNCTION_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x46UNCTION_STATE_PAUSED\x10\x02\x12\x1b\n\x17\x46UNCTION_STATE_DISABLED\x10\x03\x32\xe6\x05\n\x0f\x46unctionService\x12_\n\x10RegisterFunction\x12$.steplane.v1.RegisterFunctionRequest\x1a%.steplane.v1.RegisterFunctionResponse\x12P\n\x0bGetFunction\x12\x1f.steplane.v1.GetFunctionRequest\x1a .steplane.v1.GetFunctionResponse\x12V\n\rListFunctions\x12!.steplane.v1.ListFunctionsRequest\x1a\".steplane.v1.ListFunctionsResponse\x12\\\n\x0fTriggerFunction\x12#.steplane.v1.TriggerFunctionRequest\x1a$.steplane.v1.TriggerFunctionResponse\x12V\n\rPauseFunction\x12!.steplane.v1.PauseFunctionRequest\x1a\".steplane.v1.PauseFunctionResponse\x12Y\n\x0eResumeFunction\x12\".steplane.v1.ResumeFunctionRequest\x1a#.steplane.v1.ResumeFunctionResponse\x12\\\n\x0f\x44isableFunction\x12#.steplane.v1.DisableFunctionRequest\x1a$.steplane.v1.DisableFunctionResponse\x12Y\n\x0e\x44\x65leteFunction\x12\".steplane.v1.DeleteFunctionRequest\x1a#.steplane.v1.DeleteFunctionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'steplane.v1.function_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CONCURRENCYSCOPE']._serialized_start=3449
+  _globals['_CONCURRENCYSCOPE']._serialized_end=3594
+  _globals['_CONCURRENCYHOLD']._serialized_start=3596
+  _globals['_CONCURRENCYHOLD']._serialized_end=3706
+  _globals['_SINGLETONMODE']._serialized_start=3708
+  _globals['_SINGLETONMODE']._serialized_end=3807
+  _globals['_FUNCTIONSTATE']._serialized_start=3810
+  _globals['_FUNCTIONSTATE']._serialized_end=3940
   _globals['_FUNCTIONDEFINITION']._serialized_start=136
-  _globals['_FUNCTIONDEFINITION']._serialized_end=288
-  _globals['_TRIGGER']._serialized_start=290
-  _globals['_TRIGGER']._serialized_end=393
-  _globals['_EVENTTRIGGER']._serialized_start=395
-  _globals['_EVENTTRIGGER']._serialized_end=444
-  _globals['_CRONTRIGGER']._serialized_start=446
-  _globals['_CRONTRIGGER']._serialized_end=492
-  _globals['_RETRYPOLICY']._serialized_start=495
-  _globals['_RETRYPOLICY']._serialized_end=628
-  _globals['_FUNCTION']._serialized_start=631
-  _globals['_FUNCTION']._serialized_end=851
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=853
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=950
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=952
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=1013
-  _globals['_GETFUNCTIONREQUEST']._serialized_start=1015
-  _globals['_GETFUNCTIONREQUEST']._serialized_end=1091
-  _globals['_GETFUNCTIONRESPONSE']._serialized_start=1093
-  _globals['_GETFUNCTIONRESPONSE']._serialized_end=1155
-  _globals['_LISTFUNCTIONSREQUEST']._serialized_start=1157
-  _globals['_LISTFUNCTIONSREQUEST']._serialized_end=1253
-  _globals['_LISTFUNCTIONSRESPONSE']._serialized_start=1255
-  _globals['_LISTFUNCTIONSRESPONSE']._serialized_end=1345
-  _globals['_TRIGGERFUNCTIONREQUEST']._serialized_start=1348
-  _globals['_TRIGGERFUNCTIONREQUEST']._serialized_end=1482
-  _globals['_TRIGGERFUNCTIONRESPONSE']._serialized_start=1484
-  _globals['_TRIGGERFUNCTIONRESPONSE']._serialized_end=1543
-  _globals['_FUNCTIONSERVICE']._serialized_start=1546
-  _globals['_FUNCTIONSERVICE']._serialized_end=1924
+  _globals['_FUNCTIONDEFINITION']._serialized_end=712
+  _globals['_BATCH']._serialized_start=714
+  _globals['_BATCH']._serialized_end=816
+  _globals['_CANCELON']._serialized_start=818
+  _globals['_CANCELON']._serialized_end=922
+  _globals['_CONCURRENCYLIMIT']._serialized_start=925
+  _globals['_CONCURRENCYLIMIT']._serialized_end=1061
+  _globals['_DEBOUNCE']._serialized_start=1063
+  _globals['_DEBOUNCE']._serialized_end=1173
+  _globals['_PRIORITY']._serialized_start=1175
+  _globals['_PRIORITY']._serialized_end=1198
+  _globals['_RATELIMIT']._serialized_start=1200
+  _globals['_RATELIMIT']._serialized_end=1282
+  _globals['_SINGLETON']._serialized_start=1284
+  _globals['_SINGLETON']._serialized_end=1350
+  _globals['_THROTTLE']._serialized_start=1352
+  _globals['_THROTTLE']._serialized_end=1448
+  _globals['_TIMEOUTS']._serialized_start=1450
+  _globals['_TIMEOUTS']._serialized_end=1545
+  _globals['_IDEMPOTENCY']._serialized_start=1547
+  _globals['_IDEMPOTENCY']._serialized_end=1573
+  _globals['_TRIGGER']._serialized_start=1575
+  _globals['_TRIGGER']._serialized_end=1678
+  _globals['_EVENTTRIGGER']._serialized_start=1680
+  _globals['_EVENTTRIGGER']._serialized_end=1729
+  _globals['_CRONTRIGGER']._serialized_start=1731
+  _globals['_CRONTRIGGER']._serialized_end=1777
+  _globals['_RETRYPOLICY']._serialized_start=1780
+  _globals['_RETRYPOLICY']._serialized_end=1913
+  _globals['_FUNCTION']._serialized_start=1916
+  _globals['_FUNCTION']._serialized_end=2179
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=2181
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=2278
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=2280
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=2341
+  _globals['_GETFUNCTIONREQUEST']._serialized_start=2343
+  _globals['_GETFUNCTIONREQUEST']._serialized_end=2419
+  _globals['_GETFUNCTIONRESPONSE']._serialized_start=2421
+  _globals['_GETFUNCTIONRESPONSE']._serialized_end=2483
+  _globals['_LISTFUNCTIONSREQUEST']._serialized_start=2485
+  _globals['_LISTFUNCTIONSREQUEST']._serialized_end=2581
+  _globals['_LISTFUNCTIONSRESPONSE']._serialized_start=2583
+  _globals['_LISTFUNCTIONSRESPONSE']._serialized_end=2673
+  _globals['_TRIGGERFUNCTIONREQUEST']._serialized_start=2676
+  _globals['_TRIGGERFUNCTIONREQUEST']._serialized_end=2810
+  _globals['_TRIGGERFUNCTIONRESPONSE']._serialized_start=2812
+  _globals['_TRIGGERFUNCTIONRESPONSE']._serialized_end=2871
+  _globals['_PAUSEFUNCTIONREQUEST']._serialized_start=2873
+  _globals['_PAUSEFUNCTIONREQUEST']._serialized_end=2951
+  _globals['_PAUSEFUNCTIONRESPONSE']._serialized_start=2953
+  _globals['_PAUSEFUNCTIONRESPONSE']._serialized_end=3017
+  _globals['_RESUMEFUNCTIONREQUEST']._serialized_start=3019
+  _globals['_RESUMEFUNCTIONREQUEST']._serialized_end=3098
+  _globals['_RESUMEFUNCTIONRESPONSE']._serialized_start=3100
+  _globals['_RESUMEFUNCTIONRESPONSE']._serialized_end=3165
+  _globals['_DISABLEFUNCTIONREQUEST']._serialized_start=3167
+  _globals['_DISABLEFUNCTIONREQUEST']._serialized_end=3247
+  _globals['_DISABLEFUNCTIONRESPONSE']._serialized_start=3249
+  _globals['_DISABLEFUNCTIONRESPONSE']._serialized_end=3315
+  _globals['_DELETEFUNCTIONREQUEST']._serialized_start=3317
+  _globals['_DELETEFUNCTIONREQUEST']._serialized_end=3396
+  _globals['_DELETEFUNCTIONRESPONSE']._serialized_start=3398
+  _globals['_DELETEFUNCTIONRESPONSE']._serialized_end=3446
+  _globals['_FUNCTIONSERVICE']._serialized_start=3943
+  _globals['_FUNCTIONSERVICE']._serialized_end=4685
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,26 @@ class FunctionServiceStub:
                 request_serializer=steplane_dot_v1_dot_function__pb2.TriggerFunctionRequest.SerializeToString,
                 response_deserializer=steplane_dot_v1_dot_function__pb2.TriggerFunctionResponse.FromString,
                 _registered_method=True)
+        self.PauseFunction = channel.unary_unary(
+                '/steplane.v1.FunctionService/PauseFunction',
+                request_serializer=steplane_dot_v1_dot_function__pb2.PauseFunctionRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_function__pb2.PauseFunctionResponse.FromString,
+                _registered_method=True)
+        self.ResumeFunction = channel.unary_unary(
+                '/steplane.v1.FunctionService/ResumeFunction',
+                request_serializer=steplane_dot_v1_dot_function__pb2.ResumeFunctionRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_function__pb2.ResumeFunctionResponse.FromString,
+                _registered_method=True)
+        self.DisableFunction = channel.unary_unary(
+                '/steplane.v1.FunctionService/DisableFunction',
+                request_serializer=steplane_dot_v1_dot_function__pb2.DisableFunctionRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_function__pb2.DisableFunctionResponse.FromString,
+                _registered_method=True)
+        self.DeleteFunction = channel.unary_unary(
+                '/steplane.v1.FunctionService/DeleteFunction',
+                request_serializer=steplane_dot_v1_dot_function__pb2.DeleteFunctionRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_function__pb2.DeleteFunctionResponse.FromString,
+                _registered_method=True)
 
 
 class FunctionServiceServicer:
@@ -91,6 +111,35 @@ class FunctionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseFunction(self, request, context):
+        """Pauses a function: its runs queue up, those that are live go on to their next park. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeFunction(self, request, context):
+        """Lets a paused or disabled function go on. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableFunction(self, request, context):
+        """Disables a function: nothing starts it any more; the runs that it has go on. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteFunction(self, request, context):
+        """Deletes a function that no live worker serves, and cancels its runs. A worker that registers it brings it back.
+        Errors: NOT_FOUND, FAILED_PRECONDITION if a live worker serves it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FunctionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +162,26 @@ def add_FunctionServiceServicer_to_server(servicer, server):
                     servicer.TriggerFunction,
                     request_deserializer=steplane_dot_v1_dot_function__pb2.TriggerFunctionRequest.FromString,
                     response_serializer=steplane_dot_v1_dot_function__pb2.TriggerFunctionResponse.SerializeToString,
+            ),
+            'PauseFunction': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseFunction,
+                    request_deserializer=steplane_dot_v1_dot_function__pb2.PauseFunctionRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_function__pb2.PauseFunctionResponse.SerializeToString,
+            ),
+            'ResumeFunction': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeFunction,
+                    request_deserializer=steplane_dot_v1_dot_function__pb2.ResumeFunctionRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_function__pb2.ResumeFunctionResponse.SerializeToString,
+            ),
+            'DisableFunction': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableFunction,
+                    request_deserializer=steplane_dot_v1_dot_function__pb2.DisableFunctionRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_function__pb2.DisableFunctionResponse.SerializeToString,
+            ),
+            'DeleteFunction': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteFunction,
+                    request_deserializer=steplane_dot_v1_dot_function__pb2.DeleteFunctionRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_function__pb2.DeleteFunctionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +293,114 @@ class FunctionService:
             '/steplane.v1.FunctionService/TriggerFunction',
             steplane_dot_v1_dot_function__pb2.TriggerFunctionRequest.SerializeToString,
             steplane_dot_v1_dot_function__pb2.TriggerFunctionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseFunction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.FunctionService/PauseFunction',
+            steplane_dot_v1_dot_function__pb2.PauseFunctionRequest.SerializeToString,
+            steplane_dot_v1_dot_function__pb2.PauseFunctionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeFunction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.FunctionService/ResumeFunction',
+            steplane_dot_v1_dot_function__pb2.ResumeFunctionRequest.SerializeToString,
+            steplane_dot_v1_dot_function__pb2.ResumeFunctionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableFunction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.FunctionService/DisableFunction',
+            steplane_dot_v1_dot_function__pb2.DisableFunctionRequest.SerializeToString,
+            steplane_dot_v1_dot_function__pb2.DisableFunctionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteFunction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.FunctionService/DeleteFunction',
+            steplane_dot_v1_dot_function__pb2.DeleteFunctionRequest.SerializeToString,
+            steplane_dot_v1_dot_function__pb2.DeleteFunctionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,26 @@ class RunServiceStub:
                 request_serializer=steplane_dot_v1_dot_run__pb2.WatchRunRequest.SerializeToString,
                 response_deserializer=steplane_dot_v1_dot_run__pb2.WatchRunResponse.FromString,
                 _registered_method=True)
+        self.CancelRuns = channel.unary_stream(
+                '/steplane.v1.RunService/CancelRuns',
+                request_serializer=steplane_dot_v1_dot_run__pb2.CancelRunsRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_run__pb2.CancelRunsResponse.FromString,
+                _registered_method=True)
+        self.ReplayRun = channel.unary_unary(
+                '/steplane.v1.RunService/ReplayRun',
+                request_serializer=steplane_dot_v1_dot_run__pb2.ReplayRunRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_run__pb2.ReplayRunResponse.FromString,
+                _registered_method=True)
+        self.ReplayRuns = channel.unary_stream(
+                '/steplane.v1.RunService/ReplayRuns',
+                request_serializer=steplane_dot_v1_dot_run__pb2.ReplayRunsRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_run__pb2.ReplayRunsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseRun = channel.unary_unary(
+                '/steplane.v1.RunService/ReleaseRun',
+                request_serializer=steplane_dot_v1_dot_run__pb2.ReleaseRunRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_run__pb2.ReleaseRunResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -126,6 +146,35 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelRuns(self, request, context):
+        """Cancels all runs that match, newest first, and tells how far it is. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayRun(self, request, context):
+        """Starts a new run from the same events, with today's code. With a step, the steps recorded before it are taken from
+        the old journal. Errors: NOT_FOUND (the run, or the step), FAILED_PRECONDITION (its function was deleted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayRuns(self, request, context):
+        """Replays all runs that match, oldest first, and tells how far it is. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseRun(self, request, context):
+        """Queues a run again that was set aside. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not set aside.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +212,26 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.WatchRun,
                     request_deserializer=steplane_dot_v1_dot_run__pb2.WatchRunRequest.FromString,
                     response_serializer=steplane_dot_v1_dot_run__pb2.WatchRunResponse.SerializeToString,
+            ),
+            'CancelRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.CancelRuns,
+                    request_deserializer=steplane_dot_v1_dot_run__pb2.CancelRunsRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_run__pb2.CancelRunsResponse.SerializeToString,
+            ),
+            'ReplayRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRun,
+                    request_deserializer=steplane_dot_v1_dot_run__pb2.ReplayRunRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_run__pb2.ReplayRunResponse.SerializeToString,
+            ),
+            'ReplayRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReplayRuns,
+                    request_deserializer=steplane_dot_v1_dot_run__pb2.ReplayRunsRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_run__pb2.ReplayRunsResponse.SerializeToString,
+            ),
+            'ReleaseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseRun,
+                    request_deserializer=steplane_dot_v1_dot_run__pb2.ReleaseRunRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_run__pb2.ReleaseRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -355,6 +424,114 @@ class RunService:
             '/steplane.v1.RunService/WatchRun',
             steplane_dot_v1_dot_run__pb2.WatchRunRequest.SerializeToString,
             steplane_dot_v1_dot_run__pb2.WatchRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/steplane.v1.RunService/CancelRuns',
+            steplane_dot_v1_dot_run__pb2.CancelRunsRequest.SerializeToString,
+            steplane_dot_v1_dot_run__pb2.CancelRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.RunService/ReplayRun',
+            steplane_dot_v1_dot_run__pb2.ReplayRunRequest.SerializeToString,
+            steplane_dot_v1_dot_run__pb2.ReplayRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/steplane.v1.RunService/ReplayRuns',
+            steplane_dot_v1_dot_run__pb2.ReplayRunsRequest.SerializeToString,
+            steplane_dot_v1_dot_run__pb2.ReplayRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.RunService/ReleaseRun',
+            steplane_dot_v1_dot_run__pb2.ReleaseRunRequest.SerializeToString,
+            steplane_dot_v1_dot_run__pb2.ReleaseRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

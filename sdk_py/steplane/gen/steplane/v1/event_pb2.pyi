@@ -41,3 +41,19 @@ class SendEventsResponse(_message.Message):
     ids: _containers.RepeatedScalarFieldContainer[str]
     duplicates: int
     def __init__(self, ids: _Optional[_Iterable[str]] = ..., duplicates: _Optional[int] = ...) -> None: ...
+
+class SendSignalRequest(_message.Message):
+    __slots__ = ("namespace", "signal", "data")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    signal: str
+    data: _payload_pb2.Payload
+    def __init__(self, namespace: _Optional[str] = ..., signal: _Optional[str] = ..., data: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class SendSignalResponse(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...

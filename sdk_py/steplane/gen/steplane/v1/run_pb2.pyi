@@ -21,6 +21,15 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_COMPLETED: _ClassVar[RunState]
     RUN_STATE_FAILED: _ClassVar[RunState]
     RUN_STATE_CANCELLED: _ClassVar[RunState]
+    RUN_STATE_SKIPPED: _ClassVar[RunState]
+    RUN_STATE_SET_ASIDE: _ClassVar[RunState]
+
+class RunNeed(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_NEED_UNSPECIFIED: _ClassVar[RunNeed]
+    RUN_NEED_WORKER: _ClassVar[RunNeed]
+    RUN_NEED_RESUME: _ClassVar[RunNeed]
+    RUN_NEED_TURN: _ClassVar[RunNeed]
 
 class StepKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -28,6 +37,10 @@ class StepKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STEP_KIND_RUN: _ClassVar[StepKind]
     STEP_KIND_SLEEP: _ClassVar[StepKind]
     STEP_KIND_SEND_EVENTS: _ClassVar[StepKind]
+    STEP_KIND_WAIT_FOR_EVENT: _ClassVar[StepKind]
+    STEP_KIND_INVOKE: _ClassVar[StepKind]
+    STEP_KIND_WAIT_FOR_SIGNAL: _ClassVar[StepKind]
+    STEP_KIND_SEND_SIGNAL: _ClassVar[StepKind]
 
 class StepState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -43,10 +56,20 @@ RUN_STATE_WAITING: RunState
 RUN_STATE_COMPLETED: RunState
 RUN_STATE_FAILED: RunState
 RUN_STATE_CANCELLED: RunState
+RUN_STATE_SKIPPED: RunState
+RUN_STATE_SET_ASIDE: RunState
+RUN_NEED_UNSPECIFIED: RunNeed
+RUN_NEED_WORKER: RunNeed
+RUN_NEED_RESUME: RunNeed
+RUN_NEED_TURN: RunNeed
 STEP_KIND_UNSPECIFIED: StepKind
 STEP_KIND_RUN: StepKind
 STEP_KIND_SLEEP: StepKind
 STEP_KIND_SEND_EVENTS: StepKind
+STEP_KIND_WAIT_FOR_EVENT: StepKind
+STEP_KIND_INVOKE: StepKind
+STEP_KIND_WAIT_FOR_SIGNAL: StepKind
+STEP_KIND_SEND_SIGNAL: StepKind
 STEP_STATE_UNSPECIFIED: StepState
 STEP_STATE_PENDING: StepState
 STEP_STATE_RETRYING: StepState
@@ -54,7 +77,7 @@ STEP_STATE_COMPLETED: StepState
 STEP_STATE_FAILED: StepState
 
 class JournalEntry(_message.Message):
-    __slots__ = ("step_key", "kind", "state", "output", "failure", "attempts", "start_time", "end_time", "due_time", "event_ids", "traceparent")
+    __slots__ = ("step_key", "kind", "state", "output", "failure", "attempts", "start_time", "end_time", "due_time", "event_ids", "traceparent", "run_id", "target")
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +89,8 @@ class JournalEntry(_message.Message):
     DUE_TIME_FIELD_NUMBER: _ClassVar[int]
     EVENT_IDS_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
     step_key: str
     kind: StepKind
     state: StepState
@@ -77,10 +102,12 @@ class JournalEntry(_message.Message):
     due_time: _timestamp_pb2.Timestamp
     event_ids: _containers.RepeatedScalarFieldContainer[str]
     traceparent: str
-    def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., state: _Optional[_Union[StepState, str]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., attempts: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_ids: _Optional[_Iterable[str]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    run_id: str
+    target: str
+    def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., state: _Optional[_Union[StepState, str]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., attempts: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_ids: _Optional[_Iterable[str]] = ..., traceparent: _Optional[str] = ..., run_id: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("id", "namespace", "app_id", "function_id", "state", "event_id", "event_name", "epoch", "attempt", "step_count", "create_time", "start_time", "end_time", "due_time", "output", "failure", "traceparent")
+    __slots__ = ("id", "namespace", "app_id", "function_id", "state", "event_id", "event_name", "epoch", "attempt", "step_count", "create_time", "start_time", "end_time", "due_time", "output", "failure", "traceparent", "need", "queue_time", "event_ids", "replay_of", "deliveries")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +125,11 @@ class Run(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_OF_FIELD_NUMBER: _ClassVar[int]
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
     id: str
     namespace: str
     app_id: str
@@ -115,19 +147,26 @@ class Run(_message.Message):
     output: _payload_pb2.Payload
     failure: _payload_pb2.Failure
     traceparent: str
-    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., app_id: _Optional[str] = ..., function_id: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., event_id: _Optional[str] = ..., event_name: _Optional[str] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., step_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    need: RunNeed
+    queue_time: _timestamp_pb2.Timestamp
+    event_ids: _containers.RepeatedScalarFieldContainer[str]
+    replay_of: str
+    deliveries: int
+    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., app_id: _Optional[str] = ..., function_id: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., event_id: _Optional[str] = ..., event_name: _Optional[str] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., step_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., traceparent: _Optional[str] = ..., need: _Optional[_Union[RunNeed, str]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_ids: _Optional[_Iterable[str]] = ..., replay_of: _Optional[str] = ..., deliveries: _Optional[int] = ...) -> None: ...
 
 class EventRecord(_message.Message):
-    __slots__ = ("event", "receive_time", "source_run_id", "source_step_key")
+    __slots__ = ("event", "receive_time", "source_run_id", "source_step_key", "depth")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_STEP_KEY_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
     event: _event_pb2.Event
     receive_time: _timestamp_pb2.Timestamp
     source_run_id: str
     source_step_key: str
-    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_run_id: _Optional[str] = ..., source_step_key: _Optional[str] = ...) -> None: ...
+    depth: int
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_run_id: _Optional[str] = ..., source_step_key: _Optional[str] = ..., depth: _Optional[int] = ...) -> None: ...
 
 class GetRunRequest(_message.Message):
     __slots__ = ("namespace", "run_id")
@@ -270,6 +309,92 @@ class WatchRunRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class WatchRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: Run
+    def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class RunSelection(_message.Message):
+    __slots__ = ("app_id", "function_id", "states", "create_time_min", "create_time_max", "expression")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_MIN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_MAX_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    function_id: str
+    states: _containers.RepeatedScalarFieldContainer[RunState]
+    create_time_min: _timestamp_pb2.Timestamp
+    create_time_max: _timestamp_pb2.Timestamp
+    expression: str
+    def __init__(self, app_id: _Optional[str] = ..., function_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[RunState, str]]] = ..., create_time_min: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time_max: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expression: _Optional[str] = ...) -> None: ...
+
+class CancelRunsRequest(_message.Message):
+    __slots__ = ("namespace", "selection", "reason", "dry_run")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    selection: RunSelection
+    reason: str
+    dry_run: bool
+    def __init__(self, namespace: _Optional[str] = ..., selection: _Optional[_Union[RunSelection, _Mapping]] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class CancelRunsResponse(_message.Message):
+    __slots__ = ("seen", "cancelled")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    seen: int
+    cancelled: int
+    def __init__(self, seen: _Optional[int] = ..., cancelled: _Optional[int] = ...) -> None: ...
+
+class ReplayRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "step_key", "output")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_KEY_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    step_key: str
+    output: _payload_pb2.Payload
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., step_key: _Optional[str] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class ReplayRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: Run
+    def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class ReplayRunsRequest(_message.Message):
+    __slots__ = ("namespace", "selection", "dry_run")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    selection: RunSelection
+    dry_run: bool
+    def __init__(self, namespace: _Optional[str] = ..., selection: _Optional[_Union[RunSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class ReplayRunsResponse(_message.Message):
+    __slots__ = ("seen", "replayed")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    seen: int
+    replayed: int
+    def __init__(self, seen: _Optional[int] = ..., replayed: _Optional[int] = ...) -> None: ...
+
+class ReleaseRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class ReleaseRunResponse(_message.Message):
     __slots__ = ("run",)
     RUN_FIELD_NUMBER: _ClassVar[int]
     run: Run

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from steplane.gen.steplane.v1 import event_pb2 as _event_pb2
+from steplane.gen.steplane.v1 import function_pb2 as _function_pb2
 from steplane.gen.steplane.v1 import payload_pb2 as _payload_pb2
 from steplane.gen.steplane.v1 import run_pb2 as _run_pb2
 from google.protobuf.internal import containers as _containers
@@ -14,6 +15,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SignalConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIGNAL_CONFLICT_UNSPECIFIED: _ClassVar[SignalConflict]
+    SIGNAL_CONFLICT_FAIL: _ClassVar[SignalConflict]
+    SIGNAL_CONFLICT_REPLACE: _ClassVar[SignalConflict]
+
 class AckStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ACK_STATUS_UNSPECIFIED: _ClassVar[AckStatus]
@@ -22,6 +29,9 @@ class AckStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACK_STATUS_STALE_EPOCH: _ClassVar[AckStatus]
     ACK_STATUS_RUN_ENDED: _ClassVar[AckStatus]
     ACK_STATUS_REJECTED: _ClassVar[AckStatus]
+SIGNAL_CONFLICT_UNSPECIFIED: SignalConflict
+SIGNAL_CONFLICT_FAIL: SignalConflict
+SIGNAL_CONFLICT_REPLACE: SignalConflict
 ACK_STATUS_UNSPECIFIED: AckStatus
 ACK_STATUS_COMMITTED: AckStatus
 ACK_STATUS_DUPLICATE: AckStatus
@@ -214,7 +224,7 @@ class Reports(_message.Message):
     def __init__(self, reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("run_id", "epoch", "step_key", "start_time", "step_completed", "step_failed", "sleep_started", "events_sent", "run_completed", "run_failed", "run_parked")
+    __slots__ = ("run_id", "epoch", "step_key", "start_time", "step_completed", "step_failed", "sleep_started", "events_sent", "run_completed", "run_failed", "run_parked", "wait_started", "invoke_started", "signal_wait_started", "signal_sent")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +236,10 @@ class Report(_message.Message):
     RUN_COMPLETED_FIELD_NUMBER: _ClassVar[int]
     RUN_FAILED_FIELD_NUMBER: _ClassVar[int]
     RUN_PARKED_FIELD_NUMBER: _ClassVar[int]
+    WAIT_STARTED_FIELD_NUMBER: _ClassVar[int]
+    INVOKE_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_WAIT_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_SENT_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     epoch: int
     step_key: str
@@ -237,7 +251,11 @@ class Report(_message.Message):
     run_completed: RunCompleted
     run_failed: RunFailed
     run_parked: RunParked
-    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., step_key: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., sleep_started: _Optional[_Union[SleepStarted, _Mapping]] = ..., events_sent: _Optional[_Union[EventsSent, _Mapping]] = ..., run_completed: _Optional[_Union[RunCompleted, _Mapping]] = ..., run_failed: _Optional[_Union[RunFailed, _Mapping]] = ..., run_parked: _Optional[_Union[RunParked, _Mapping]] = ...) -> None: ...
+    wait_started: WaitStarted
+    invoke_started: InvokeStarted
+    signal_wait_started: SignalWaitStarted
+    signal_sent: SignalSent
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., step_key: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., sleep_started: _Optional[_Union[SleepStarted, _Mapping]] = ..., events_sent: _Optional[_Union[EventsSent, _Mapping]] = ..., run_completed: _Optional[_Union[RunCompleted, _Mapping]] = ..., run_failed: _Optional[_Union[RunFailed, _Mapping]] = ..., run_parked: _Optional[_Union[RunParked, _Mapping]] = ..., wait_started: _Optional[_Union[WaitStarted, _Mapping]] = ..., invoke_started: _Optional[_Union[InvokeStarted, _Mapping]] = ..., signal_wait_started: _Optional[_Union[SignalWaitStarted, _Mapping]] = ..., signal_sent: _Optional[_Union[SignalSent, _Mapping]] = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("output", "attempt")
@@ -248,14 +266,16 @@ class StepCompleted(_message.Message):
     def __init__(self, output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StepFailed(_message.Message):
-    __slots__ = ("failure", "attempt", "retry")
+    __slots__ = ("failure", "attempt", "retry", "policy")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
     failure: _payload_pb2.Failure
     attempt: int
     retry: RetryDirective
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., attempt: _Optional[int] = ..., retry: _Optional[_Union[RetryDirective, _Mapping]] = ...) -> None: ...
+    policy: _function_pb2.RetryPolicy
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., attempt: _Optional[int] = ..., retry: _Optional[_Union[RetryDirective, _Mapping]] = ..., policy: _Optional[_Union[_function_pb2.RetryPolicy, _Mapping]] = ...) -> None: ...
 
 class SleepStarted(_message.Message):
     __slots__ = ("duration", "due_time")
@@ -270,6 +290,60 @@ class EventsSent(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
     def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
+
+class WaitStarted(_message.Message):
+    __slots__ = ("events", "all_of", "timeout", "since", "since_run")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ALL_OF_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_RUN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[WaitedEvent]
+    all_of: bool
+    timeout: _duration_pb2.Duration
+    since: _timestamp_pb2.Timestamp
+    since_run: bool
+    def __init__(self, events: _Optional[_Iterable[_Union[WaitedEvent, _Mapping]]] = ..., all_of: _Optional[bool] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., since_run: _Optional[bool] = ...) -> None: ...
+
+class WaitedEvent(_message.Message):
+    __slots__ = ("event", "match", "expression")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    match: str
+    expression: str
+    def __init__(self, event: _Optional[str] = ..., match: _Optional[str] = ..., expression: _Optional[str] = ...) -> None: ...
+
+class InvokeStarted(_message.Message):
+    __slots__ = ("app_id", "function_id", "data", "timeout")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_ID_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    function_id: str
+    data: _payload_pb2.Payload
+    timeout: _duration_pb2.Duration
+    def __init__(self, app_id: _Optional[str] = ..., function_id: _Optional[str] = ..., data: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SignalWaitStarted(_message.Message):
+    __slots__ = ("signal", "timeout", "on_conflict")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    timeout: _duration_pb2.Duration
+    on_conflict: SignalConflict
+    def __init__(self, signal: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_conflict: _Optional[_Union[SignalConflict, str]] = ...) -> None: ...
+
+class SignalSent(_message.Message):
+    __slots__ = ("signal", "data")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    data: _payload_pb2.Payload
+    def __init__(self, signal: _Optional[str] = ..., data: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class RunCompleted(_message.Message):
     __slots__ = ("output",)
