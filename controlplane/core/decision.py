@@ -8,19 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from controlplane.core.definition import FunctionRow
 from controlplane.core.ids import Ids, Rng
 from controlplane.core.limits import Limits
-from controlplane.core.records import (
-    Ack,
-    Cancellation,
-    EventRow,
-    FunctionRow,
-    JournalRow,
-    NewEvent,
-    Resolution,
-    RunRow,
-    TimerRow,
-)
+from controlplane.core.records import Ack, Cancellation, EventRow, JournalRow, NewEvent, Resolution, RunRow, TimerRow
 
 
 @dataclass(slots=True)

@@ -31,6 +31,25 @@ REASON_BYTES_MAX: Final = 1_024
 TRIGGERS_MAX: Final = 10
 RETRIES_MAX: Final = 20
 DELAYS_MAX: Final = RETRIES_MAX
+WAIT_MAX: Final = 366 * DAY
+WAITED_EVENTS_MAX: Final = 10
+PATH_BYTES_MAX: Final = 256
+CANCELS_MAX: Final = 5
+CONCURRENCY_LIMITS_MAX: Final = 2
+CONCURRENCY_MAX: Final = 100_000
+BATCH_SIZE_MIN: Final = 2
+BATCH_SIZE_MAX: Final = 100
+#: The data of a batch's events, which travel in one frame.
+BATCH_DATA_BYTES_MAX: Final = 4 * MIB
+RATE_MAX: Final = 1_000
+THROTTLE_MAX: Final = 100_000
+PERIOD_MIN: Final = 1 * SECOND
+RATE_PERIOD_MAX: Final = 1 * DAY
+PERIOD_MAX: Final = 7 * DAY
+PRIORITY_MAX: Final = 600 * SECOND
+IDEMPOTENCY_PERIOD: Final = 24 * HOUR
+#: Leases without a report, after which a run is set aside: it kills its workers.
+DELIVERIES_MAX: Final = 5
 FUNCTIONS_PER_SESSION_MAX: Final = 1_000
 RUN_STEPS_CEILING: Final = 10_000
 PAGE_DEFAULT: Final = 100
@@ -67,6 +86,8 @@ class Limits:
     """All recorded steps of one run."""
     run_steps_max: int = 1_000
     """Steps of one run."""
+    lineage_depth_max: int = 100
+    """Events one after the other in a lineage: what a function that triggers itself comes to."""
     frame_bytes_max: int = 8 * MIB
     """One gRPC message."""
     mailbox_commands_max: int = 20_000

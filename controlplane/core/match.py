@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controlplane.core.decision import Decision
+from controlplane.core.definition import EventTrigger, FunctionRow
 from controlplane.core.expression import event_value, is_true
-from controlplane.core.records import EventRow, EventTrigger, FunctionRow
+from controlplane.core.records import EventRow
 
 _CACHE_NAMES_MAX = 10_000
 

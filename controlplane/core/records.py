@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from controlplane.core.definition import RetryPolicy
 from controlplane.core.states import RunState, StepKind, StepState
 
 
@@ -19,6 +20,8 @@ class Failure(NamedTuple):
     message: str
     stack: str = ""
     step_key: str = ""
+    reason: str = ""
+    """Empty if a user's code raised it, else one of `Reason`."""
 
 
 class EventRow(NamedTuple):
@@ -36,6 +39,38 @@ class EventRow(NamedTuple):
     tracestate: str
     source_run_id: str | None = None
     source_step_key: str | None = None
+    """`None` beside a run: the server tells by it what became of that run."""
+    depth: int = 0
+    """How many events came before it in its lineage."""
+
+
+class Slot(NamedTuple):
+    """A place of a run under one of its function's concurrency limits."""
+
+    index: int
+    """Which limit of the definition."""
+    key: int
+    """Who shares it: a hash of scope, expression and value."""
+    holds_run: bool
+    """Whether it is held from the run's start to its end, and not while it is leased."""
+
+
+class RunExtra(NamedTuple):
+    """What most runs lack."""
+
+    slots: tuple[Slot, ...] = ()
+    throttle: int | None = None
+    """The hash of its throttle's key."""
+    singleton: int | None = None
+    """The hash of its singleton's key, which it holds until it ends."""
+    priority: int = 0
+    """How much earlier it counts as queued, in microseconds."""
+    more_events: tuple[int, ...] = ()
+    """The keys of a batch's further events, in order."""
+    replay_of: str = ""
+    """The run that it replays."""
+    is_invoked: bool = False
+    """Whether steps of other runs wait for its end: those that its events name as their source."""
 
 
 class RunRow(NamedTuple):
@@ -64,10 +99,16 @@ class RunRow(NamedTuple):
     step_count: int = 0
     journal_bytes: int = 0
     has_timers: bool = False
-    """Whether timers were ever made for it, which are to be deleted when it ends."""
+    """Whether timers, waits or signals were ever made for it, which are to be deleted when it ends."""
     output: bytes | None = None
     output_encoding: str = ""
     failure: Failure | None = None
+    lane: int = 0
+    """Which queue of its function it is in: runs of a lane can start if the first of them can. 0 without flow control."""
+    depth: int = 0
+    """That of its event. It never changes."""
+    extra: RunExtra | None = None
+    """It never changes."""
 
 
 def with_progress(run: RunRow, *, step_count: int, journal_bytes: int, has_timers: bool) -> RunRow:
@@ -125,6 +166,68 @@ class JournalRow(NamedTuple):
     ended_at: int | None = None
     due_at: int | None = None
     event_ids: tuple[str, ...] = ()
+    other_run_id: str = ""
+    """The run that it invoked, or that got its signal."""
+    target: str = ""
+    """What it waits for, for people."""
+
+
+class WaitRow(NamedTuple):
+    """An event that a step of a run waits for, or that cancels the run."""
+
+    run_id: str
+    step_key: str
+    """Empty if the event cancels the run."""
+    position: int
+    """Which one of those that the step waits for."""
+    namespace: str
+    event: str
+    """A name; a "*" at the end matches any rest."""
+    path: str
+    """Where the event has to have the value; empty if nowhere."""
+    value: str
+    """The value, as canonical JSON."""
+    expression: str
+    expires_at: int | None = None
+    """From when on it counts no longer, if nothing else ends it."""
+
+
+class SignalRow(NamedTuple):
+    """A step that waits for a signal."""
+
+    namespace: str
+    signal: str
+    run_id: str
+    step_key: str
+
+
+class FlowKind(IntEnum):
+    """What a `FlowRow` is; its value is a JSON text."""
+
+    RATE = 1
+    """The moments of the newest starts, oldest first."""
+    THROTTLE = 2
+    """The theoretical arrival time of the generic cell rate algorithm."""
+    BATCH = 3
+    """The events that wait."""
+    DEBOUNCE = 4
+    """The event that waits."""
+    SINGLETON = 5
+    """The run that holds the key."""
+    IDEMPOTENCY = 6
+    """The run that took the key."""
+
+
+class FlowRow(NamedTuple):
+    """What a control of a function remembers of one of its keys."""
+
+    function_key: int
+    kind: FlowKind
+    key: int
+    """A hash of the value of the control's expression."""
+    value: str
+    expires_at: int | None = None
+    """From when on it means nothing, and may be deleted."""
 
 
 class TimerKind(IntEnum):
@@ -138,6 +241,18 @@ class TimerKind(IntEnum):
     """A body is to be tried again: subject is the run's id."""
     CRON = 4
     """A tick: subject is the function's key as text, detail the trigger as `cron time_zone`."""
+    START = 5
+    """A run has to have started: subject is its id."""
+    FINISH = 6
+    """A run has to have ended: subject is its id."""
+    FLUSH = 7
+    """A batch or a debounced event starts its run: subject is the function's key, detail `kind key` of its `FlowRow`."""
+    LANE = 8
+    """A throttle lets the next run start: subject is the function's key, detail the lane."""
+
+
+#: The kinds whose subject is a run.
+RUN_TIMERS: Final = (TimerKind.STEP, TimerKind.RUN, TimerKind.START, TimerKind.FINISH)
 
 
 class TimerRow(NamedTuple):
@@ -162,49 +277,6 @@ class SessionRow(NamedTuple):
     expires_at: int
 
 
-class EventTrigger(NamedTuple):
-    """Starts a run for each event of a name; a "*" at the end matches any rest."""
-
-    event: str
-    expression: str = ""
-
-
-class CronTrigger(NamedTuple):
-    """Starts a run at each tick of a schedule."""
-
-    cron: str
-    time_zone: str = "UTC"
-
-
-class RetryPolicy(NamedTuple):
-    """How often and when something that failed is tried again."""
-
-    retries: int
-    delays: tuple[int, ...]
-    jitter: int
-
-
-class Definition(NamedTuple):
-    """A function as its app defines it; every default is filled in."""
-
-    app_id: str
-    function_id: str
-    name: str
-    triggers: tuple[EventTrigger | CronTrigger, ...]
-    retry: RetryPolicy
-
-
-class FunctionRow(NamedTuple):
-    """A function as it is stored."""
-
-    key: int
-    namespace: str
-    definition: Definition
-    version: int
-    created_at: int
-    updated_at: int
-
-
 class NewEvent(NamedTuple):
     """An event on its way in, validated. Empty texts and a `ts` of `None` are filled in by ingest."""
 
@@ -227,6 +299,58 @@ class ReportKind(IntEnum):
     RUN_COMPLETED = 5
     RUN_FAILED = 6
     RUN_PARKED = 7
+    WAIT_STARTED = 8
+    INVOKE_STARTED = 9
+    SIGNAL_WAIT_STARTED = 10
+    SIGNAL_SENT = 11
+
+
+class WaitedEvent(NamedTuple):
+    """An event that is waited for: see `WaitRow`."""
+
+    event: str
+    path: str = ""
+    expression: str = ""
+
+
+class WaitRequest(NamedTuple):
+    """A wait for events begins."""
+
+    events: tuple[WaitedEvent, ...]
+    all_of: bool
+    timeout: int
+    since: int | None = None
+    """Events count as well that were received at this moment or later."""
+    since_run: bool = False
+    """The same, from the moment on at which the run was made."""
+
+
+class InvokeRequest(NamedTuple):
+    """Another function is to be invoked."""
+
+    app_id: str
+    """The invoking function's if empty."""
+    function_id: str
+    data: bytes
+    encoding: str
+    timeout: int
+
+
+class SignalWaitRequest(NamedTuple):
+    """A wait for a signal begins."""
+
+    signal: str
+    timeout: int
+    replaces: bool
+    """Whether it takes the place of another wait, and does not fail."""
+
+
+class SignalRequest(NamedTuple):
+    """A signal is to be sent."""
+
+    signal: str
+    data: bytes
+    encoding: str
 
 
 class Report(NamedTuple):
@@ -247,9 +371,26 @@ class Report(NamedTuple):
     sleep_until: int | None = None
     events: tuple[NewEvent, ...] = ()
     blocked_by: tuple[str, ...] = ()
+    policy: RetryPolicy | None = None
+    """How the failed step is tried again, if not as its function says."""
+    request: WaitRequest | InvokeRequest | SignalWaitRequest | SignalRequest | None = None
     problem_reason: str = ""
     problem: str = ""
     """What is wrong with its form: it is rejected with this text, and nothing else of it counts."""
+
+
+class Reason:
+    """Why the server failed something: `Failure.reason`. These are the words of the contract."""
+
+    CANCELLED: Final = "CANCELLED"
+    TIMED_OUT: Final = "TIMED_OUT"
+    FUNCTION_NOT_FOUND: Final = "FUNCTION_NOT_FOUND"
+    SKIPPED: Final = "SKIPPED"
+    SIGNAL_NOT_FOUND: Final = "SIGNAL_NOT_FOUND"
+    SIGNAL_IN_USE: Final = "SIGNAL_IN_USE"
+    SIGNAL_REPLACED: Final = "SIGNAL_REPLACED"
+    LINEAGE_TOO_DEEP: Final = "LINEAGE_TOO_DEEP"
+    SET_ASIDE: Final = "SET_ASIDE"
 
 
 class AckStatus(IntEnum):

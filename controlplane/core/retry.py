@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from controlplane.core.definition import RetryPolicy
 from controlplane.core.ids import Rng
 from controlplane.core.limits import HOUR, MINUTE, RETRY_AFTER_MAX, RETRY_AFTER_MIN, SECOND
-from controlplane.core.records import RetryPolicy
 
 DEFAULT: Final = RetryPolicy(
     retries=4,

@@ -18,6 +18,8 @@ class RunState(IntEnum):
     COMPLETED = 4
     FAILED = 5
     CANCELLED = 6
+    SKIPPED = 7
+    SET_ASIDE = 8
 
 
 class RunChange(IntEnum):
@@ -39,6 +41,10 @@ class RunChange(IntEnum):
     """The function failed for good."""
     CANCELLED = 8
     """Somebody cancelled it."""
+    SET_ASIDE = 9
+    """Its lease ends without an outcome, once too often."""
+    RELEASED = 10
+    """Somebody lets it go on that was set aside."""
 
 
 class StepKind(IntEnum):
@@ -47,6 +53,10 @@ class StepKind(IntEnum):
     RUN = 1
     SLEEP = 2
     SEND_EVENTS = 3
+    WAIT_FOR_EVENT = 4
+    INVOKE = 5
+    WAIT_FOR_SIGNAL = 6
+    SEND_SIGNAL = 7
 
 
 class StepState(IntEnum):
@@ -66,6 +76,7 @@ TRANSITIONS: Final[dict[RunState, dict[RunChange, RunState]]] = {
     RunState.RUNNING: {
         RunChange.PARKED: RunState.WAITING,
         RunChange.FREED: RunState.QUEUED,
+        RunChange.SET_ASIDE: RunState.SET_ASIDE,
         RunChange.BACKED_OFF: RunState.WAITING,
         RunChange.RETURNED: RunState.COMPLETED,
         RunChange.FAILED: RunState.FAILED,
@@ -75,9 +86,14 @@ TRANSITIONS: Final[dict[RunState, dict[RunChange, RunState]]] = {
         RunChange.WOKEN: RunState.QUEUED,
         RunChange.CANCELLED: RunState.CANCELLED,
     },
+    RunState.SET_ASIDE: {
+        RunChange.RELEASED: RunState.QUEUED,
+        RunChange.CANCELLED: RunState.CANCELLED,
+    },
     RunState.COMPLETED: {},
     RunState.FAILED: {},
     RunState.CANCELLED: {},
+    RunState.SKIPPED: {},
 }
 
 ENDED: Final = frozenset(state for state, ways in TRANSITIONS.items() if not ways)

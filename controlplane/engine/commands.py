@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from controlplane.core.records import Definition, Lease, NewEvent, Report
+from controlplane.core.definition import Definition, FunctionState
+from controlplane.core.records import Lease, NewEvent, Report
 from controlplane.engine.outbox import Outbox
 
 
@@ -78,6 +79,70 @@ class CancelRun:
     namespace: str
     run_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRuns:
+    """Cancel those of these runs that have not ended. Answers how many that were."""
+
+    namespace: str
+    run_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRun:
+    """Start a run again, from the same events. Answers the new run's id.
+
+    With a step, the steps recorded before it are taken over, and with an output the step itself. Raises `NotFound`, or
+    `FailedPrecondition` if the function was deleted.
+    """
+
+    namespace: str
+    run_id: str
+    step_key: str = ""
+    output: bytes | None = None
+    encoding: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRuns:
+    """Start those of these runs again that have ended. Answers how many that were."""
+
+    namespace: str
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRun:
+    """Queue a run again that was set aside. Answers `None`; raises `NotFound`, or `FailedPrecondition`."""
+
+    namespace: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSignal:
+    """Send a signal to the step that waits for it. Answers the id of its run; raises `NotFound`."""
+
+    namespace: str
+    signal: str
+    data: bytes
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFunctionState:
+    """Pause, disable, delete a function, or let it go on. Answers `None`.
+
+    Raises `NotFound`, or `FailedPrecondition` if it is to be deleted and a live worker serves it.
+    """
+
+    namespace: str
+    app_id: str
+    """May be empty if the function's id is unique in the namespace."""
+    function_id: str
+    state: FunctionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +238,12 @@ Command: TypeAlias = (
     | RegisterFunction
     | TriggerFunction
     | CancelRun
+    | CancelRuns
+    | ReplayRun
+    | ReplayRuns
+    | ReleaseRun
+    | SendSignal
+    | SetFunctionState
     | Connect
     | Disconnect
     | GrantCredit

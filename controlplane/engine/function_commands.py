@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow
 from controlplane.core.match import FunctionTable
-from controlplane.core.records import CronTrigger, Definition, EventTrigger, FunctionRow
 from controlplane.engine.commands import Registered, RegisterFunction
 from controlplane.engine.run_commands import tick_timer
 

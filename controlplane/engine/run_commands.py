@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from controlplane.core import advance, cron, report
 from controlplane.core.decision import Incoming
-from controlplane.core.records import (
-    CronTrigger,
-    EventTrigger,
-    FunctionRow,
-    NewEvent,
-    TimerKind,
-    TimerRow,
-)
+from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow
+from controlplane.core.records import NewEvent, TimerKind, TimerRow
 from controlplane.core.states import ENDED
 from controlplane.engine.commands import (
     CancelRun,

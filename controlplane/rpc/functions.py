@@ -10,8 +10,9 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from typing_extensions import override
 
+from controlplane.core.definition import FunctionRow
 from controlplane.core.limits import PAGE_MAX, Limits
-from controlplane.core.records import FunctionRow, NewEvent
+from controlplane.core.records import NewEvent
 from controlplane.engine.commands import Registered, RegisterFunction, Triggered, TriggerFunction
 from controlplane.engine.mailbox import Mailbox
 from controlplane.errors import FieldViolation, InvalidArgument, NotFound

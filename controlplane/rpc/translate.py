@@ -10,20 +10,10 @@ from collections.abc import Iterable
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
 from controlplane.core.ids import child_traceparent, step_span_id
 from controlplane.core.limits import SECOND
-from controlplane.core.records import (
-    CronTrigger,
-    Definition,
-    EventRow,
-    EventTrigger,
-    Failure,
-    FunctionRow,
-    JournalRow,
-    NewEvent,
-    RetryPolicy,
-    RunRow,
-)
+from controlplane.core.records import EventRow, Failure, JournalRow, NewEvent, RunRow
 from controlplane.core.retry import DEFAULT as DEFAULT_RETRY
 from controlplane.core.states import StepState
 from controlplane.gen.steplane.v1 import event_pb2, function_pb2, payload_pb2, run_pb2

@@ -11,14 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
-from controlplane.core.records import (
-    EventRow,
-    FunctionRow,
-    JournalRow,
-    RunRow,
-    SessionRow,
-    TimerRow,
-)
+from controlplane.core.definition import FunctionRow
+from controlplane.core.records import EventRow, JournalRow, RunRow, SessionRow, TimerRow
 from controlplane.core.states import RunState
 
 
@@ -46,6 +40,8 @@ class RunView(NamedTuple):
     function_id: str
     event_id: str
     event_name: str
+    more_event_ids: tuple[str, ...] = ()
+    """The further events of a batch, in order; empty in lists."""
 
 
 class Swept(NamedTuple):
@@ -94,6 +90,15 @@ class Tx(Protocol):
         """Store new events."""
         ...
 
+    def events_since(
+        self, namespace: str, pattern: str, *, received_min: int, after_key: int, limit: int
+    ) -> list[EventRow]:
+        """Events of a name (a "*" at the end matches any rest) received at that moment or later, by key.
+
+        With keys above `after_key`. What is delayed yet is among them: the caller looks at `ts`.
+        """
+        ...
+
     # Functions
 
     def functions(self) -> list[FunctionRow]:
@@ -114,20 +119,28 @@ class Tx(Protocol):
         """The RUNNING runs whose lease these sessions hold."""
         ...
 
-    def functions_ready(self) -> set[int]:
-        """The keys of the functions that have QUEUED runs."""
+    def lanes_ready(self) -> list[tuple[int, int]]:
+        """The (function key, lane) pairs that have QUEUED runs, in order."""
         ...
 
-    def claim_ready(self, function_key: int, limit: int) -> list[RunRow]:
-        """The oldest QUEUED runs of a function, by (queued_at, id). The caller must lease them in this transaction."""
+    def claim_ready(self, lanes: Sequence[tuple[int, int]], limit: int) -> list[RunRow]:
+        """The oldest QUEUED runs of each of these (function key, lane) pairs, up to `limit` each.
+
+        By (queued_at, id) within a lane; the lanes in the order given. The caller must lease those that it takes in this
+        transaction.
+        """
+        ...
+
+    def runs_in_flow(self) -> list[RunRow]:
+        """The runs with slots that are RUNNING, or have started and not ended: those that may hold slots."""
         ...
 
     def insert_runs(self, rows: Sequence[RunRow]) -> None:
-        """Store new runs."""
+        """Store new runs, and which further events belong to those of batches."""
         ...
 
     def update_runs(self, rows: Iterable[RunRow]) -> None:
-        """Store the runs' new values. Id, namespace, function, event, creation and trace context never change."""
+        """Store the runs' new values. Id, namespace, function, event, creation, trace context, depth and extra never change."""
         ...
 
     # Journal
@@ -163,11 +176,59 @@ class Tx(Protocol):
         ...
 
     def delete_timers_of(self, subjects: Iterable[str]) -> None:
-        """Delete all timers of these runs (kinds STEP and RUN)."""
+        """Delete all timers of these runs (the kinds of `RUN_TIMERS`)."""
         ...
 
     def replace_cron_timers(self, function_key: int, rows: Sequence[TimerRow]) -> None:
         """Make these the only CRON timers of a function; a trigger (detail) that has a timer keeps the one it has."""
+        ...
+
+    # Waits
+
+    def wait_shapes(self) -> set[tuple[str, str, str]]:
+        """The (namespace, event, path) triples that any wait has."""
+        ...
+
+    def find_waits(self, keys: Sequence[tuple[str, str, str, str]]) -> list[WaitRow]:
+        """The waits with one of these (namespace, event, path, value), by (run id, step key, position)."""
+        ...
+
+    def insert_waits(self, rows: Sequence[WaitRow]) -> None:
+        """Store new waits."""
+        ...
+
+    def delete_waits(self, keys: Sequence[tuple[str, str, int]]) -> None:
+        """Delete the waits of these (run id, step key, position)."""
+        ...
+
+    def delete_waits_of(self, run_ids: Iterable[str]) -> None:
+        """Delete all waits and signals of these runs."""
+        ...
+
+    def signals(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], SignalRow]:
+        """Who waits for these (namespace, signal) pairs; those that nobody waits for are left out."""
+        ...
+
+    def upsert_signals(self, rows: Sequence[SignalRow]) -> None:
+        """Store who waits for a signal, in place of whoever did."""
+        ...
+
+    def delete_signals(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Nobody waits for these (namespace, signal) pairs any more."""
+        ...
+
+    # Flow control
+
+    def flow_rows(self, keys: Sequence[tuple[int, FlowKind, int]]) -> dict[tuple[int, FlowKind, int], FlowRow]:
+        """What is remembered of these (function key, kind, key), expired or not; unknown ones are left out."""
+        ...
+
+    def upsert_flow_rows(self, rows: Sequence[FlowRow]) -> None:
+        """Store what is to be remembered."""
+        ...
+
+    def delete_flow_rows(self, keys: Sequence[tuple[int, FlowKind, int]]) -> None:
+        """Forget these (function key, kind, key)."""
         ...
 
     # Sessions
@@ -189,9 +250,13 @@ class Tx(Protocol):
     def sweep(self, *, before: int, limit: int, run_cursor: str, event_cursor: int) -> Swept:
         """Delete, oldest first, runs that ended before a moment, with their journals, and events received before it.
 
-        An event stays while a run of its own, or the run that sent it, is there, or while a timer delays it. Looks at
-        no more than `limit` runs and `limit` events, after the cursors.
+        An event stays while a run of its own, or the run that sent it, is there, while a timer delays it, or while a
+        batch or a debounce holds it. Looks at no more than `limit` runs and `limit` events, after the cursors.
         """
+        ...
+
+    def sweep_flow_rows(self, *, now: int, limit: int) -> int:
+        """Delete up to `limit` flow rows that have expired; how many that were."""
         ...
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 from controlplane.core.decision import Decision
+from controlplane.core.definition import FunctionRow, RetryPolicy
 from controlplane.core.ids import Ids
 from controlplane.core.limits import SECOND, Limits
-from controlplane.core.records import FunctionRow, JournalRow, RetryPolicy, RunRow
+from controlplane.core.records import JournalRow, RunRow
 from tests.store.rows import NOW, function
 
 #: Two tries, ten seconds apart.

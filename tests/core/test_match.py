@@ -8,10 +8,11 @@ import pytest
 
 from controlplane.core import match
 from controlplane.core.decision import Decision
+from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow
 from controlplane.core.ids import Ids
 from controlplane.core.limits import Limits
 from controlplane.core.match import FunctionTable, name_matches
-from controlplane.core.records import CronTrigger, EventRow, EventTrigger, FunctionRow
+from controlplane.core.records import EventRow
 from tests.store.rows import NOW, event, function
 
 NAMES = [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.core.definition import RetryPolicy
 from controlplane.core.limits import HOUR, MINUTE, RETRY_AFTER_MAX, RETRY_AFTER_MIN, SECOND
-from controlplane.core.records import RetryPolicy
 from controlplane.core.retry import DEFAULT, next_try
 
 NOW = 1_790_000_000 * SECOND

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.definition import Definition, EventTrigger
 from controlplane.core.limits import SECOND, Limits
-from controlplane.core.records import Definition, EventTrigger, NewEvent
+from controlplane.core.records import NewEvent
 from controlplane.core.retry import DEFAULT
 from controlplane.engine.commands import Connect, GrantCredit, RegisterFunction, SendEvents
 from controlplane.engine.committer import Committer

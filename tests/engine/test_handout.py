@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from controlplane.core.records import Definition, EventTrigger, NewEvent, Report, ReportKind, RetryPolicy
+from controlplane.core.definition import Definition, EventTrigger, RetryPolicy
+from controlplane.core.records import NewEvent, Report, ReportKind
 from controlplane.engine import handout
 from controlplane.engine.commands import Connect, GrantCredit, RegisterFunction, SendEvents, SubmitReports
 from controlplane.engine.turn import Turn

@@ -8,19 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
 from controlplane.core.ids import child_traceparent, step_span_id
 from controlplane.core.limits import HOUR, SECOND
-from controlplane.core.records import (
-    CronTrigger,
-    Definition,
-    EventRow,
-    EventTrigger,
-    Failure,
-    FunctionRow,
-    JournalRow,
-    RetryPolicy,
-    RunRow,
-)
+from controlplane.core.records import EventRow, Failure, JournalRow, RunRow
 from controlplane.core.retry import DEFAULT
 from controlplane.core.states import RunState, StepKind, StepState
 from controlplane.gen.steplane.v1 import event_pb2, function_pb2, run_pb2

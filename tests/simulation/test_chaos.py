@@ -13,18 +13,15 @@ from typing import TypeVar
 
 import pytest
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, RetryPolicy
 from controlplane.core.limits import MINUTE, SECOND, Limits
 from controlplane.core.records import (
-    CronTrigger,
-    Definition,
-    EventTrigger,
     Failure,
     JournalRow,
     Lease,
     NewEvent,
     Report,
     ReportKind,
-    RetryPolicy,
     RunRow,
     TimerKind,
     TimerRow,

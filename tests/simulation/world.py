@@ -9,20 +9,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.core.definition import Definition, EventTrigger, RetryPolicy
 from controlplane.core.limits import MINUTE, SECOND, Limits
-from controlplane.core.records import (
-    AckStatus,
-    Definition,
-    EventTrigger,
-    Failure,
-    Invocation,
-    JournalRow,
-    Lease,
-    NewEvent,
-    Report,
-    ReportKind,
-    RetryPolicy,
-)
+from controlplane.core.records import AckStatus, Failure, Invocation, JournalRow, Lease, NewEvent, Report, ReportKind
 from controlplane.core.report import STEP_KINDS
 from controlplane.core.states import StepState
 from controlplane.engine.commands import (

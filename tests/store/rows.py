@@ -7,22 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
 from controlplane.core.ids import Ids
 from controlplane.core.limits import SECOND
-from controlplane.core.records import (
-    CronTrigger,
-    Definition,
-    EventRow,
-    EventTrigger,
-    Failure,
-    FunctionRow,
-    JournalRow,
-    RetryPolicy,
-    RunRow,
-    SessionRow,
-    TimerKind,
-    TimerRow,
-)
+from controlplane.core.records import EventRow, Failure, JournalRow, RunRow, SessionRow, TimerKind, TimerRow
 from controlplane.core.states import RunState, StepKind, StepState
 from controlplane.store.interface import Store, Tx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.records import CronTrigger, EventTrigger, RetryPolicy
+from controlplane.core.definition import CronTrigger, EventTrigger, RetryPolicy
 from controlplane.store.interface import Store
 from tests.store.rows import NOW, committing, function
 

@@ -6,18 +6,9 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, RetryPolicy
 from controlplane.core.limits import SECOND
-from controlplane.core.records import (
-    CronTrigger,
-    Definition,
-    EventTrigger,
-    Failure,
-    Lease,
-    NewEvent,
-    Report,
-    ReportKind,
-    RetryPolicy,
-)
+from controlplane.core.records import Failure, Lease, NewEvent, Report, ReportKind
 from controlplane.engine.commands import (
     CancelRun,
     Command,

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from controlplane.core.records import (
-    Ack,
-    AckStatus,
-    EventRow,
-    FunctionRow,
-    Invocation,
-    JournalRow,
-    Lease,
-    RunRow,
-    TimerRow,
-)
+from controlplane.core.definition import FunctionRow
+from controlplane.core.records import Ack, AckStatus, EventRow, Invocation, JournalRow, Lease, RunRow, TimerRow
 from controlplane.core.states import RunState, StepKind, StepState
 from controlplane.engine.commands import Command, Connect, Registered, RegisterFunction, SentEvents, Triggered, Welcomed
 from controlplane.engine.outbox import Delivery

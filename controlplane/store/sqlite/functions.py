@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from controlplane.core.records import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
 from controlplane.store.sqlite.connection import Connection
 from controlplane.store.sqlite.statement import fetch, fetch_value
 

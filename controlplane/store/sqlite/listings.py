@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from controlplane.core import ids
+from controlplane.core.definition import FunctionRow
 from controlplane.core.limits import MILLISECOND
-from controlplane.core.records import EventRow, FunctionRow, RunRow
+from controlplane.core.records import EventRow, RunRow
 from controlplane.store.interface import RunFilter, RunView
 from controlplane.store.sqlite import functions, runs
 from controlplane.store.sqlite.connection import Connection

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from controlplane.core.records import EventRow, FunctionRow, JournalRow
+from controlplane.core.definition import FunctionRow
+from controlplane.core.records import EventRow, JournalRow
 from controlplane.errors import StoreError
 from controlplane.store.interface import Reader, RunFilter, RunView
 from controlplane.store.sqlite import journal, listings, timers

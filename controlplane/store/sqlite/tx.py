@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 
-from controlplane.core.records import EventRow, FunctionRow, JournalRow, RunRow, SessionRow, TimerRow
+from controlplane.core.definition import FunctionRow
+from controlplane.core.records import EventRow, JournalRow, RunRow, SessionRow, TimerRow
 from controlplane.store.interface import Swept, Tx
 from controlplane.store.sqlite import events, functions, journal, retention, runs, sessions, timers
 from controlplane.store.sqlite.connection import Connection
