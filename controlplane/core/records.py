@@ -228,6 +228,8 @@ class FlowRow(NamedTuple):
     value: str
     expires_at: int | None = None
     """From when on it means nothing, and may be deleted."""
+    holds_event: int | None = None
+    """The lowest key of the events that wait in it; no event from that one on is deleted."""
 
 
 class TimerKind(IntEnum):

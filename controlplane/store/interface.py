@@ -250,8 +250,8 @@ class Tx(Protocol):
     def sweep(self, *, before: int, limit: int, run_cursor: str, event_cursor: int) -> Swept:
         """Delete, oldest first, runs that ended before a moment, with their journals, and events received before it.
 
-        An event stays while a run of its own, or the run that sent it, is there, while a timer delays it, or while a
-        batch or a debounce holds it. Looks at no more than `limit` runs and `limit` events, after the cursors.
+        An event stays while a run of its own, or the run that sent it, is there, or while a timer delays it; and so do all
+        from the lowest `holds_event` of a flow row on. Looks at no more than `limit` runs and `limit` events, after the cursors.
         """
         ...
 
