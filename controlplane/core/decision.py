@@ -22,8 +22,13 @@ class Incoming:
     events: tuple[NewEvent, ...]
     source_run_id: str | None = None
     source_step_key: str | None = None
+    depth: int = 0
     function: FunctionRow | None = None
-    """Set if they start this function and nothing else."""
+    """Set if they start this function, whatever its triggers are; another one starts by its trigger only."""
+    is_invoke: bool = False
+    """Whether the step that is their source waits for the end of the run."""
+    not_function: int = 0
+    """The key of a function that they do not start: what it told of its own failure."""
     ids: list[str] = field(default_factory=list)
     duplicates: int = 0
     run_ids: list[str] = field(default_factory=list)
@@ -46,14 +51,25 @@ class Decision:
 
     # To be written.
     new_events: list[EventRow] = field(default_factory=list)
-    new_runs: list[RunRow] = field(default_factory=list)
+    new_runs: dict[str, RunRow] = field(default_factory=dict)
     changed_runs: set[str] = field(default_factory=set)
     new_entries: dict[tuple[str, str], JournalRow] = field(default_factory=dict)
     changed_entries: dict[tuple[str, str], JournalRow] = field(default_factory=dict)
     new_timers: list[TimerRow] = field(default_factory=list)
     done_timers: list[TimerRow] = field(default_factory=list)
-    runs_without_timers: list[str] = field(default_factory=list)
-    """Runs that ended: what is left of their timers is deleted."""
+    new_waits: list[WaitRow] = field(default_factory=list)
+    done_waits: set[tuple[str, str, int]] = field(default_factory=set)
+    """By run id, step key and position."""
+    signals: dict[tuple[str, str], SignalRow | None] = field(default_factory=dict)
+    """Who waits for a signal, as it stands: what was loaded, and then every change. `None`: nobody."""
+    changed_signals: set[tuple[str, str]] = field(default_factory=set)
+    flow: dict[tuple[int, FlowKind, int], FlowRow | None] = field(default_factory=dict)
+    """What controls remember, as it stands: what was loaded, and then every change. `None`: nothing."""
+    changed_flow: set[tuple[int, FlowKind, int]] = field(default_factory=set)
+    ended: list[RunRow] = field(default_factory=list)
+    """Runs that ended in this turn, and were not told of yet."""
+    cleared: list[str] = field(default_factory=list)
+    """Runs that ended: what is left of their timers, waits and signals is deleted."""
 
     # On their way down the street.
     incoming: list[Incoming] = field(default_factory=list)
@@ -61,16 +77,26 @@ class Decision:
     """Stored events that are to be matched now."""
     starting: list[tuple[EventRow, FunctionRow, Incoming | None]] = field(default_factory=list)
     """Events and the functions that they start."""
+    flushing: list[tuple[int, FlowKind, int]] = field(default_factory=list)
+    """Batches and debounced events whose time has come."""
 
     # Effects, by session.
     acks: list[tuple[str, Ack]] = field(default_factory=list)
     resolutions: list[tuple[str, Resolution]] = field(default_factory=list)
     cancellations: list[tuple[str, Cancellation]] = field(default_factory=list)
 
+    def add_run(self, run: RunRow) -> None:
+        """A new run."""
+        self.runs[run.id] = run
+        self.new_runs[run.id] = run
+
     def set_run(self, run: RunRow) -> None:
         """Change a run."""
         self.runs[run.id] = run
-        self.changed_runs.add(run.id)
+        if run.id in self.new_runs:
+            self.new_runs[run.id] = run
+        else:
+            self.changed_runs.add(run.id)
 
     def set_entry(self, entry: JournalRow) -> None:
         """Record a step, or change a recorded one."""
@@ -80,3 +106,13 @@ class Decision:
         else:
             self.new_entries[key] = entry
         self.entries[key] = entry
+
+    def set_signal(self, key: tuple[str, str], row: SignalRow | None) -> None:
+        """Somebody, or nobody, waits for a signal."""
+        self.signals[key] = row
+        self.changed_signals.add(key)
+
+    def set_flow(self, key: tuple[int, FlowKind, int], row: FlowRow | None) -> None:
+        """A control is to remember something, or nothing."""
+        self.flow[key] = row
+        self.changed_flow.add(key)
