@@ -12,6 +12,10 @@ class StepKind(IntEnum):
     RUN = 1
     SLEEP = 2
     SEND_EVENTS = 3
+    WAIT_FOR_EVENT = 4
+    INVOKE = 5
+    WAIT_FOR_SIGNAL = 6
+    SEND_SIGNAL = 7
 
 
 class StepState(IntEnum):
@@ -24,12 +28,13 @@ class StepState(IntEnum):
 
 
 class Failure(NamedTuple):
-    """An error raised by a user's code."""
+    """An error raised by a user's code, or by the server, which then gives a reason."""
 
     name: str
     message: str
     stack: str = ""
     step_key: str = ""
+    reason: str = ""
 
 
 class Entry(NamedTuple):

@@ -18,7 +18,15 @@ from steplane.replay.journal import AckStatus, Entry, StepKind, StepState
 from steplane.replay.key import step_id as id_of
 from steplane.replay.key import step_key
 
-_SPELLING: Final[dict[int, str]] = {StepKind.RUN: "run", StepKind.SLEEP: "sleep", StepKind.SEND_EVENTS: "send_event"}
+_SPELLING: Final[dict[int, str]] = {
+    StepKind.RUN: "run",
+    StepKind.SLEEP: "sleep",
+    StepKind.SEND_EVENTS: "send_event",
+    StepKind.WAIT_FOR_EVENT: "wait_for_event",
+    StepKind.INVOKE: "invoke",
+    StepKind.WAIT_FOR_SIGNAL: "wait_for_signal",
+    StepKind.SEND_SIGNAL: "send_signal",
+}
 
 
 class State(Enum):
@@ -154,7 +162,8 @@ class Machine:
         """The shell did the step and reports it.
 
         A sleep blocks from its report on, before the ack comes, unless the server might refuse it: so it can be parked
-        together with its report.
+        together with its report. Any other step that blocks does so from its ack on: a wait may be refused, and what is
+        invoked may have ended before the answer comes.
         """
         if call.kind is StepKind.SLEEP and is_certain and self._known <= self.steps_max:
             self._active -= 1
