@@ -6,23 +6,24 @@ Every function changes the `Decision`, and nothing else. Which change is legal i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from controlplane.core.awaiting import NULL, invoke_started, signal_sent, signal_wait_started, wait_started
 from controlplane.core.decision import Decision, Incoming
 from controlplane.core.ids import child_event_id, child_traceparent, step_span_id
+from controlplane.core.lifecycle import Refused, cancel, end, free, go_on, is_backing_off, is_blocked, record, wake
+from controlplane.core.limits import WAITED_EVENTS_MAX
 from controlplane.core.records import (
     Ack,
     AckStatus,
-    Cancellation,
     Failure,
     JournalRow,
+    Reason,
     Report,
     ReportKind,
-    Resolution,
     RunRow,
     TimerKind,
     TimerRow,
-    with_progress,
 )
 from controlplane.core.retry import next_try
 from controlplane.core.states import ENDED, RunChange, RunState, StepKind, StepState, after
@@ -34,13 +35,17 @@ def carry_out(d: Decision, report: Report, run: RunRow) -> Ack:
     if unknown:
         message = f"blocked_by names {unknown[0]!r}, which is not recorded; report a step before parking on it"
         return Ack(report.run_id, report.epoch, "", AckStatus.REJECTED, None, "UNKNOWN_STEP", message)
-    entry = _CARRY_OUT[report.kind](d, report, run)
+    try:
+        entry = _CARRY_OUT[report.kind](d, report, run)
+    except Refused as refused:
+        key = report.step_key
+        return Ack(report.run_id, report.epoch, key, AckStatus.REJECTED, None, refused.reason, str(refused))
     return Ack(report.run_id, report.epoch, report.step_key, AckStatus.COMMITTED, entry)
 
 
 def _step_completed(d: Decision, report: Report, run: RunRow) -> None:
     before = d.entries.get((run.id, report.step_key))
-    _record(
+    record(
         d,
         run,
         JournalRow(
@@ -53,7 +58,7 @@ def _step_completed(d: Decision, report: Report, run: RunRow) -> None:
             report.encoding,
             None,
             before.started_at if before else report.started_at or d.now,
-            d.now,
+            d.moment_of(run.id),
         ),
         size=len(report.output),
     )
@@ -63,7 +68,7 @@ def _step_failed(d: Decision, report: Report, run: RunRow) -> JournalRow:
     before = d.entries.get((run.id, report.step_key))
     failures = (before.attempts if before else 0) + 1
     due_at = next_try(
-        d.functions[run.function_key].definition.retry,
+        report.policy or d.functions[run.function_key].definition.retry,
         failures=failures,
         never=report.retry_never,
         after=report.retry_after,
@@ -80,10 +85,10 @@ def _step_failed(d: Decision, report: Report, run: RunRow) -> JournalRow:
         "",
         report.failure,
         before.started_at if before else report.started_at or d.now,
-        d.now if due_at is None else None,
+        d.moment_of(run.id) if due_at is None else None,
         due_at,
     )
-    _record(d, run, entry)
+    record(d, run, entry)
     return entry
 
 
@@ -96,10 +101,10 @@ def _sleep_started(d: Decision, report: Report, run: RunRow) -> JournalRow:
         StepKind.SLEEP,
         StepState.COMPLETED if is_over else StepState.PENDING,
         started_at=d.now,
-        ended_at=d.now if is_over else None,
+        ended_at=d.moment_of(run.id) if is_over else None,
         due_at=due_at,
     )
-    _record(d, run, entry)
+    record(d, run, entry)
     return entry
 
 
@@ -114,7 +119,7 @@ def _events_sent(d: Decision, report: Report, run: RunRow) -> JournalRow:
         )
         for index, event in enumerate(report.events)
     )
-    d.incoming.append(Incoming(run.namespace, events, run.id, report.step_key))
+    d.incoming.append(Incoming(run.namespace, events, run.id, report.step_key, run.depth + 1))
     entry = JournalRow(
         run.id,
         report.step_key,
@@ -122,16 +127,16 @@ def _events_sent(d: Decision, report: Report, run: RunRow) -> JournalRow:
         StepState.COMPLETED,
         1,
         started_at=report.started_at or d.now,
-        ended_at=d.now,
+        ended_at=d.moment_of(run.id),
         event_ids=tuple(event.id for event in events),
     )
-    _record(d, run, entry)
+    record(d, run, entry)
     return entry
 
 
 def _run_completed(d: Decision, report: Report, run: RunRow) -> None:
     # An earlier try may have failed: that is no longer what became of the run.
-    _end(d, run, RunChange.RETURNED, output=report.output, output_encoding=report.encoding, failure=None)
+    end(d, run, RunChange.RETURNED, output=report.output, output_encoding=report.encoding, failure=None)
 
 
 def _run_failed(d: Decision, report: Report, run: RunRow) -> None:
@@ -144,7 +149,7 @@ def _run_failed(d: Decision, report: Report, run: RunRow) -> None:
         rng=d.rng,
     )
     if due_at is None:
-        _end(d, run, RunChange.FAILED, attempt=run.attempt + 1, failure=report.failure)
+        end(d, run, RunChange.FAILED, attempt=run.attempt + 1, failure=report.failure)
         return
     d.new_timers.append(TimerRow(due_at, TimerKind.RUN, run.id))
     d.set_run(
@@ -166,7 +171,7 @@ def _run_parked(d: Decision, report: Report, run: RunRow) -> None:
         entry = d.entries[run.id, step_key]
         if not is_blocked(entry):
             # What the worker waits for came while its report was on the way: it goes on at once.
-            free(d, run)
+            free(d, run, deliveries=0)
             return
         if entry.due_at is not None:
             due.append(entry.due_at)
@@ -176,6 +181,8 @@ def _run_parked(d: Decision, report: Report, run: RunRow) -> None:
             session_id=None,
             due_at=min(due, default=None),
             deliveries=0,
+            # It got beyond what failed, if anything had: see `is_backing_off`.
+            failure=None,
         )
     )
 
@@ -188,81 +195,58 @@ _CARRY_OUT: Final[dict[ReportKind, Callable[[Decision, Report, RunRow], JournalR
     ReportKind.RUN_COMPLETED: _run_completed,
     ReportKind.RUN_FAILED: _run_failed,
     ReportKind.RUN_PARKED: _run_parked,
+    ReportKind.WAIT_STARTED: wait_started,
+    ReportKind.INVOKE_STARTED: invoke_started,
+    ReportKind.SIGNAL_WAIT_STARTED: signal_wait_started,
+    ReportKind.SIGNAL_SENT: signal_sent,
 }
 
 
-def is_blocked(entry: JournalRow) -> bool:
-    """Whether a branch has to wait at this step: a retry's due time is taken away when it has come."""
-    return entry.state is StepState.PENDING or (entry.state is StepState.RETRYING and entry.due_at is not None)
-
-
-def free(d: Decision, run: RunRow) -> None:
-    """End a lease without an outcome; the run keeps its place in the queue, and no attempt is used up."""
-    d.set_run(run._replace(state=after(run.state, RunChange.FREED, run_id=run.id), session_id=None))
-
-
-def cancel(d: Decision, run: RunRow, reason: str) -> None:
-    """End a run, whatever it is doing; a live invocation is told to stop."""
-    if run.session_id is not None:
-        d.cancellations.append((run.session_id, Cancellation(run.id, run.epoch, reason)))
-    _end(d, run, RunChange.CANCELLED, failure=Failure("Cancelled", reason))
-
-
 def wake_step(d: Decision, timer: TimerRow) -> None:
-    """A sleep is over, or a step is to be tried again."""
+    """A sleep is over, a step is to be tried again, or what it waits for did not come in time."""
     run = d.runs.get(timer.subject)
     entry = d.entries.get((timer.subject, timer.detail))
-    if run is None or run.state in ENDED or entry is None or entry.due_at != timer.due_at:
+    if run is None or run.state in ENDED or entry is None or entry.due_at != timer.due_at or not is_blocked(entry):
         return
-    if entry.kind is StepKind.SLEEP:
-        entry = entry._replace(state=StepState.COMPLETED, ended_at=d.now)
-    else:
+    if entry.kind is StepKind.RUN:
         entry = entry._replace(due_at=None)
+    else:
+        entry = entry._replace(ended_at=d.moment_of(run.id), **_at_due_time(d, run, entry))
     d.set_entry(entry)
-    if run.state is RunState.WAITING:
-        # A body that backs off waits for its own moment: a sleep of an earlier try does not end that.
-        if run.due_at is not None and run.due_at <= d.now:
-            _wake(d, run)
-    elif run.session_id is not None:
-        d.resolutions.append((run.session_id, Resolution(run.id, run.epoch, entry)))
+    # A branch that nobody waits for any more wakes nobody.
+    if run.state is not RunState.WAITING or (run.due_at is not None and run.due_at <= d.now):
+        go_on(d, run, entry)
+
+
+def _at_due_time(d: Decision, run: RunRow, entry: JournalRow) -> dict[str, Any]:
+    """What becomes of a pending step at its due time."""
+    match entry.kind:
+        case StepKind.WAIT_FOR_EVENT:
+            d.done_waits.update((run.id, entry.step_key, position) for position in range(WAITED_EVENTS_MAX))
+            return {"state": StepState.COMPLETED, "output": NULL}
+        case StepKind.WAIT_FOR_SIGNAL:
+            d.set_signal((run.namespace, entry.target), None)
+            return {"state": StepState.COMPLETED, "output": NULL}
+        case StepKind.INVOKE:
+            failure = Failure("TimedOut", f"{entry.target} did not end in time", reason=Reason.TIMED_OUT)
+            return {"state": StepState.FAILED, "failure": failure}
+        case _:
+            return {"state": StepState.COMPLETED}
 
 
 def wake_run(d: Decision, timer: TimerRow) -> None:
     """A body is to be tried again."""
     run = d.runs.get(timer.subject)
-    if run is not None and run.state is RunState.WAITING and run.due_at == timer.due_at:
-        _wake(d, run)
+    if run is not None and is_backing_off(run) and run.due_at == timer.due_at:
+        wake(d, run)
 
 
-def _wake(d: Decision, run: RunRow) -> None:
-    d.set_run(run._replace(state=after(run.state, RunChange.WOKEN, run_id=run.id), queued_at=d.now, due_at=None))
-
-
-def _record(d: Decision, run: RunRow, entry: JournalRow, *, size: int = 0) -> None:
-    is_timed = entry.due_at is not None and entry.ended_at is None
-    if is_timed and entry.due_at is not None:
-        d.new_timers.append(TimerRow(entry.due_at, TimerKind.STEP, run.id, entry.step_key))
-    is_new = (run.id, entry.step_key) not in d.entries
-    d.set_entry(entry)
-    d.set_run(
-        with_progress(
-            run,
-            step_count=run.step_count + is_new,
-            journal_bytes=run.journal_bytes + size,
-            has_timers=run.has_timers or is_timed,
-        )
-    )
-
-
-def _end(d: Decision, run: RunRow, change: RunChange, **values: object) -> None:
-    if run.has_timers:
-        d.runs_without_timers.append(run.id)
-    d.set_run(
-        run._replace(
-            state=after(run.state, change, run_id=run.id),
-            session_id=None,
-            due_at=None,
-            ended_at=d.now,
-            **values,  # type: ignore[arg-type]  # checked by _replace itself
-        )
-    )
+def time_out(d: Decision, timer: TimerRow) -> None:
+    """A run has not started, or not ended, in time."""
+    run = d.runs.get(timer.subject)
+    if run is None or run.state in ENDED:
+        return
+    if timer.kind is TimerKind.FINISH:
+        cancel(d, run, "it did not end in time after its start", Reason.TIMED_OUT)
+    elif run.started_at is None:
+        cancel(d, run, "it did not start in time", Reason.TIMED_OUT)

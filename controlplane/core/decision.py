@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 from controlplane.core.definition import FunctionRow
 from controlplane.core.ids import Ids, Rng
 from controlplane.core.limits import Limits
-from controlplane.core.records import Ack, Cancellation, EventRow, JournalRow, NewEvent, Resolution, RunRow, TimerRow
+from controlplane.core.records import (
+    Ack,
+    Cancellation,
+    EventRow,
+    FlowKind,
+    FlowRow,
+    JournalRow,
+    NewEvent,
+    Resolution,
+    RunRow,
+    SignalRow,
+    TimerRow,
+    WaitRow,
+)
 
 
 @dataclass(slots=True)
@@ -44,10 +57,17 @@ class Decision:
     ids: Ids
     limits: Limits
     functions: dict[int, FunctionRow]
+    """By key."""
+    functions_by_name: dict[tuple[str, str, str], FunctionRow] = field(default_factory=dict)
+    """By namespace, app and id."""
 
     # As they stand: what was loaded, and then every change.
     runs: dict[str, RunRow] = field(default_factory=dict)
     entries: dict[tuple[str, str], JournalRow] = field(default_factory=dict)
+    events: dict[int, EventRow] = field(default_factory=dict)
+    """Those that were loaded, by key."""
+    past: dict[tuple[str, str], list[EventRow | None]] = field(default_factory=dict)
+    """For waits that look back: what came before, an event for each that is waited for."""
 
     # To be written.
     new_events: list[EventRow] = field(default_factory=list)
@@ -73,17 +93,32 @@ class Decision:
 
     # On their way down the street.
     incoming: list[Incoming] = field(default_factory=list)
+    event_ids: set[tuple[str, str]] = field(default_factory=set)
+    """The ids within the dedupe window that were loaded, and all that came in this turn, by namespace."""
     matching: list[EventRow] = field(default_factory=list)
     """Stored events that are to be matched now."""
+    not_started: dict[int, int] = field(default_factory=dict)
+    """The keys of events, and the function that each does not start, though its trigger may match."""
     starting: list[tuple[EventRow, FunctionRow, Incoming | None]] = field(default_factory=list)
     """Events and the functions that they start."""
     flushing: list[tuple[int, FlowKind, int]] = field(default_factory=list)
     """Batches and debounced events whose time has come."""
 
+    superseded: list[EventRow] = field(default_factory=list)
+    """Events of invocations that will start no run: a newer one took their place."""
+
     # Effects, by session.
     acks: list[tuple[str, Ack]] = field(default_factory=list)
     resolutions: list[tuple[str, Resolution]] = field(default_factory=list)
     cancellations: list[tuple[str, Cancellation]] = field(default_factory=list)
+
+    _ended_steps: dict[str, int] = field(default_factory=dict)
+
+    def moment_of(self, run_id: str) -> int:
+        """Now, or a little later: no two steps of a run end at the same moment, so that it tells their order."""
+        ended = self._ended_steps.get(run_id, 0)
+        self._ended_steps[run_id] = ended + 1
+        return self.now + ended
 
     def add_run(self, run: RunRow) -> None:
         """A new run."""

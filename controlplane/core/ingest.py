@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from controlplane.core.decision import Decision, Incoming
 from controlplane.core.records import EventRow, TimerKind, TimerRow
 
 
-def accept(d: Decision, known: Collection[tuple[str, str]], first_key: int) -> None:
-    """Make rows of all incoming events, from `first_key` up; `known` are the ids within the dedupe window."""
-    seen = set(known)
+def accept(d: Decision, first_key: int) -> None:
+    """Make rows of all incoming events, from `first_key` up."""
+    incoming, d.incoming = d.incoming, []
     key = first_key
-    for incoming in d.incoming:
-        key = _accept_one(d, incoming, seen, key)
+    for each in incoming:
+        key = _accept_one(d, each, key)
 
 
-def _accept_one(d: Decision, incoming: Incoming, seen: set[tuple[str, str]], key: int) -> int:
-    now, ids, namespace = d.now, d.ids, incoming.namespace
+def _accept_one(d: Decision, incoming: Incoming, key: int) -> int:
+    now, ids, namespace, seen = d.now, d.ids, incoming.namespace, d.event_ids
+    function = incoming.function
     for event in incoming.events:
         if event.id:
             event_id = event.id
@@ -42,12 +41,16 @@ def _accept_one(d: Decision, incoming: Incoming, seen: set[tuple[str, str]], key
             event.tracestate,
             incoming.source_run_id,
             incoming.source_step_key,
+            incoming.depth,
         )
         key += 1
         d.new_events.append(row)
-        if incoming.function is not None:
-            d.starting.append((row, incoming.function, incoming))
-        elif row.ts > now:
+        if function is not None:
+            d.starting.append((row, function, incoming))
+            d.not_started[row.key] = function.key
+        elif incoming.not_function:
+            d.not_started[row.key] = incoming.not_function
+        if row.ts > now:
             d.new_timers.append(TimerRow(row.ts, TimerKind.EVENT, str(row.key)))
         else:
             d.matching.append(row)

@@ -47,7 +47,7 @@ class EventRow(NamedTuple):
 class Slot(NamedTuple):
     """A place of a run under one of its function's concurrency limits."""
 
-    index: int
+    limit_index: int
     """Which limit of the definition."""
     key: int
     """Who shares it: a hash of scope, expression and value."""

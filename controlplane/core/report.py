@@ -16,6 +16,10 @@ STEP_KINDS: Final = {
     ReportKind.STEP_FAILED: StepKind.RUN,
     ReportKind.SLEEP_STARTED: StepKind.SLEEP,
     ReportKind.EVENTS_SENT: StepKind.SEND_EVENTS,
+    ReportKind.WAIT_STARTED: StepKind.WAIT_FOR_EVENT,
+    ReportKind.INVOKE_STARTED: StepKind.INVOKE,
+    ReportKind.SIGNAL_WAIT_STARTED: StepKind.WAIT_FOR_SIGNAL,
+    ReportKind.SIGNAL_SENT: StepKind.SEND_SIGNAL,
 }
 _ENDING: Final = {
     ReportKind.RUN_COMPLETED: RunState.COMPLETED,

@@ -49,9 +49,7 @@ def rows_of_cancels(cancels: Sequence[CancelOn], *, run_id: str, started_by: Eve
         value = _value(path, started_by)
         if value is not None:
             expires_at = now + (WAIT_MAX if timeout is None else timeout)
-            rows.append(
-                WaitRow(run_id, "", position, started_by.namespace, event, path, value, expression, expires_at)
-            )
+            rows.append(WaitRow(run_id, "", position, started_by.namespace, event, path, value, expression, expires_at))
     return rows
 
 

@@ -19,6 +19,7 @@ import structlog
 from controlplane.core.ids import Rng
 from controlplane.core.limits import SECOND
 from controlplane.core.match import FunctionTable
+from controlplane.core.waits import WaitShapes
 from controlplane.engine.effects import Committed, commit, release
 from controlplane.engine.hub import RunHub
 from controlplane.engine.mailbox import Mailbox, Queued
@@ -40,7 +41,8 @@ def rebuild(tx: Tx, *, now: int, session_grace: int) -> Memory:
     """What memory holds, from the store. Sessions have no stream yet: they get the grace time to come back."""
     rows = [row._replace(expires_at=now + session_grace) for row in tx.sessions()]
     tx.upsert_sessions(rows)
-    return Memory(FunctionTable(tx.functions()), SessionTable(rows), dict.fromkeys(tx.functions_ready()))
+    shapes = WaitShapes(tx.wait_shapes())
+    return Memory(FunctionTable(tx.functions()), SessionTable(rows), shapes, dict.fromkeys(tx.functions_ready()))
 
 
 class Committer:
@@ -69,7 +71,7 @@ class Committer:
         self._failpoint = failpoint
         self._on_timer = on_timer
         self._now = 0
-        self._memory = Memory(FunctionTable(()), SessionTable(), {})
+        self._memory = Memory(FunctionTable(()), SessionTable(), WaitShapes(), {})
         self._has_more = False
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)

@@ -6,29 +6,38 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from controlplane.core import advance, cron, report
+from controlplane.core import advance, cron, lifecycle, report
+from controlplane.core.awaiting import EVENT_INVOKED, give_signal
 from controlplane.core.decision import Incoming
-from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow
-from controlplane.core.records import NewEvent, TimerKind, TimerRow
-from controlplane.core.states import ENDED
+from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow, FunctionState
+from controlplane.core.flow import flush_key
+from controlplane.core.records import NewEvent, ReportKind, SignalRequest, TimerKind, TimerRow
+from controlplane.core.states import ENDED, RunState
 from controlplane.engine.commands import (
     CancelRun,
+    CancelRuns,
     FireTimers,
+    ReleaseRun,
     SendEvents,
+    SendSignal,
     SentEvents,
     SubmitReports,
     Sweep,
     Triggered,
     TriggerFunction,
 )
+from controlplane.engine.lineage import refuse_lineage
 from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from controlplane.store.interface import Swept
 
 if TYPE_CHECKING:
     from controlplane.engine.turn import Turn
 
-EVENT_INVOKED: Final = "steplane/function.invoked"
 EVENT_TICK: Final = "steplane/schedule.fired"
+
+_BY_OPERATOR: Final = "cancelled by an operator"
+#: Reports that make a lineage one event longer.
+_LENGTHENING: Final = (ReportKind.EVENTS_SENT, ReportKind.INVOKE_STARTED)
 
 
 def send_events(turn: Turn, command: SendEvents) -> Callable[[], SentEvents]:
@@ -40,7 +49,9 @@ def send_events(turn: Turn, command: SendEvents) -> Callable[[], SentEvents]:
 
 def trigger_function(turn: Turn, command: TriggerFunction) -> Callable[[], Triggered]:
     """Start a function by an event that no other function sees."""
-    function = _find_function(turn, command)
+    function = find_function(turn, command.namespace, command.app_id, command.function_id)
+    if function.state is FunctionState.DISABLED:
+        raise FailedPrecondition(f"function {command.function_id} is disabled; resume it first", reason="DISABLED")
     has_event_trigger = any(isinstance(t, EventTrigger) for t in function.definition.triggers)
     event = command.event._replace(name=EVENT_INVOKED if has_event_trigger else EVENT_TICK)
     incoming = Incoming(command.namespace, (event,), function=function)
@@ -55,7 +66,37 @@ def cancel_run(turn: Turn, command: CancelRun) -> None:
         raise NotFound(kind="run", name=command.run_id)
     if run.state in ENDED:
         raise FailedPrecondition(f"run {run.id} has ended already: {run.state.name}", reason="RUN_ENDED")
-    advance.cancel(turn.d, run, command.reason or "cancelled by an operator")
+    lifecycle.cancel(turn.d, run, command.reason or _BY_OPERATOR)
+
+
+def cancel_runs(turn: Turn, command: CancelRuns) -> int:
+    """Cancel those of several runs that have not ended."""
+    cancelled = 0
+    for run_id in command.run_ids:
+        run = turn.d.runs.get(run_id)
+        if run is not None and run.namespace == command.namespace and run.state not in ENDED:
+            lifecycle.cancel(turn.d, run, command.reason or _BY_OPERATOR)
+            cancelled += 1
+    return cancelled
+
+
+def release_run(turn: Turn, command: ReleaseRun) -> None:
+    """Queue a run again that was set aside."""
+    run = turn.d.runs.get(command.run_id)
+    if run is None or run.namespace != command.namespace:
+        raise NotFound(kind="run", name=command.run_id)
+    if run.state is not RunState.SET_ASIDE:
+        raise FailedPrecondition(f"run {run.id} is not set aside: it is {run.state.name}", reason="RUN_NOT_SET_ASIDE")
+    lifecycle.release(turn.d, run)
+
+
+def send_signal(turn: Turn, command: SendSignal) -> str:
+    """Give a signal to the step that waits for it."""
+    request = SignalRequest(command.signal, command.data, command.encoding)
+    run_id = give_signal(turn.d, command.namespace, request)
+    if run_id is None:
+        raise NotFound(kind="signal", name=command.signal, hint="No run waits for it now.")
+    return run_id
 
 
 def submit_reports(turn: Turn, command: SubmitReports) -> None:
@@ -67,12 +108,15 @@ def submit_reports(turn: Turn, command: SubmitReports) -> None:
         entry = entries.get((item.run_id, item.step_key)) if item.step_key else None
         ack = report.judge(item, namespace, run, entry, d.limits)
         if ack is None and run is not None:
-            ack = advance.carry_out(d, item, run)
+            if run.depth >= d.limits.lineage_depth_max and item.kind in _LENGTHENING:
+                ack = refuse_lineage(turn, item, run)
+            else:
+                ack = advance.carry_out(d, item, run)
         if ack is not None:
             acks.append((session_id, ack))
 
 
-def fire_timers(turn: Turn, _command: FireTimers) -> int:
+def fire_timers(turn: Turn, _command: FireTimers) -> int:  # noqa: C901 one flat case a kind
     """Do what is due. Timers are read once a turn, so only its first command of the kind fires any."""
     if turn.has_fired:
         return 0
@@ -88,6 +132,12 @@ def fire_timers(turn: Turn, _command: FireTimers) -> int:
                 event = turn.facts.delayed.get(int(timer.subject))
                 if event is not None:
                     turn.d.matching.append(event)
+            case TimerKind.START | TimerKind.FINISH:
+                advance.time_out(turn.d, timer)
+            case TimerKind.FLUSH:
+                turn.d.flushing.append(flush_key(timer))
+            case TimerKind.LANE:
+                turn.lanes.let_go_on(int(timer.subject), int(timer.detail))
             case TimerKind.CRON:
                 _tick(turn, timer)
     return len(turn.facts.timers)
@@ -114,22 +164,24 @@ def _tick(turn: Turn, timer: TimerRow) -> None:
     function = turn.functions.by_key.get(int(timer.subject))
     line, _, time_zone = timer.detail.rpartition("|")
     trigger = CronTrigger(line, time_zone)
-    if function is None or trigger not in function.definition.triggers:
+    if function is None or trigger not in function.definition.triggers or function.state is FunctionState.DELETED:
         return
     moment = cron.last_tick(line, time_zone, turn.now)
     tick = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).isoformat()
     data = f'{{"cron":"{line}","time_zone":"{time_zone}","tick":"{tick}"}}'.encode()
     event = NewEvent("", EVENT_TICK, data, "", moment, "", "")
-    turn.d.incoming.append(Incoming(function.namespace, (event,), function=function))
+    if function.state is not FunctionState.DISABLED:
+        turn.d.incoming.append(Incoming(function.namespace, (event,), function=function))
     turn.d.new_timers.append(tick_timer(trigger, function.key, turn.now))
 
 
-def _find_function(turn: Turn, command: TriggerFunction) -> FunctionRow:
-    found = turn.functions.find(command.namespace, command.app_id, command.function_id)
+def find_function(turn: Turn, namespace: str, app_id: str, function_id: str) -> FunctionRow:
+    """The one function of that id. Raises `NotFound`, or `InvalidArgument` if several apps have one."""
+    found = turn.functions.find(namespace, app_id, function_id)
     if not found:
         raise NotFound(
             kind="function",
-            name=command.function_id,
+            name=function_id,
             hint="Functions are registered by their worker when it connects; `steplane functions` lists them.",
         )
     if len(found) > 1:

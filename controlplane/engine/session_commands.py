@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controlplane.core import advance
+from controlplane.core import lifecycle
 from controlplane.core.records import Lease, RunRow, SessionRow
 from controlplane.core.states import RunState
 from controlplane.engine.commands import (
@@ -92,7 +92,7 @@ def heartbeat(turn: Turn, command: Heartbeat) -> None:
     missing = frozenset(leased) - held
     # An invocation may be on the way while a heartbeat is: only one that two of them lack was lost.
     for lease in missing & session.missing:
-        advance.free(turn.d, leased[lease])
+        lifecycle.free(turn.d, leased[lease])
         if lease not in session.brought:
             session.invocations_sent -= 1
     session.missing = missing - session.missing
@@ -104,7 +104,8 @@ def release(turn: Turn, command: Release) -> None:
     for lease in command.leases:
         run = _held_run(turn, lease, session.row.namespace) if session is not None else None
         if run is not None:
-            advance.free(turn.d, run)
+            # It is no sign of a run that kills its workers.
+            lifecycle.free(turn.d, run, deliveries=run.deliveries - 1)
 
 
 def drain(turn: Turn, command: Drain) -> None:
@@ -175,7 +176,7 @@ def _set_expiry(turn: Turn, session: Session, expires_at: int) -> None:
 
 def _end_session(turn: Turn, session_id: str, reason: str) -> None:
     for run in _leased(turn, session_id):
-        advance.free(turn.d, run)
+        lifecycle.free(turn.d, run)
     session = turn.sessions.get(session_id)
     if session is not None and session.outbox is not None and reason:
         turn.delivery(session_id).closed = reason

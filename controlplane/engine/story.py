@@ -15,7 +15,11 @@ from controlplane.core.states import RunState
 if TYPE_CHECKING:
     from controlplane.engine.turn import Turn
 
-_TOLD = {RunState.FAILED: logging.WARNING, RunState.CANCELLED: logging.INFO}
+_TOLD = {
+    RunState.FAILED: logging.WARNING,
+    RunState.CANCELLED: logging.INFO,
+    RunState.SET_ASIDE: logging.WARNING,
+}
 
 
 class Line(NamedTuple):
@@ -41,7 +45,7 @@ def tell(turn: Turn, *, in_full: bool) -> list[Line]:
         )
         for event in turn.d.new_events
     ]
-    lines += _changes(turn, turn.d.new_runs)
+    lines += _changes(turn, turn.d.new_runs.values())
     lines += _changes(turn, changed)
     lines += _changes(turn, [i.run for delivery in turn.deliveries.values() for i in delivery.invocations])
     return lines

@@ -1,8 +1,8 @@
 """One trip of a batch of commands down the street, inside one open transaction.
 
 report → advance → ingest → match → enqueue → dispatch: entered at *report*, so that the child events of this turn are
-matched, queued and handed out in the same commit. Reads happen at two points only: `facts.load` before anything is
-decided, and the claim of ready runs before dispatch. Nothing that is in memory changes before the commit.
+matched, queued and handed out in the same commit. Reads happen at three points only: `facts.load` before anything is
+decided, each round of `street.go_down`, and the claim of ready runs before dispatch.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.core import enqueue, ingest, match
 from controlplane.core.decision import Decision
 from controlplane.core.ids import Ids, Rng
 from controlplane.core.match import FunctionTable
 from controlplane.core.records import SessionRow
 from controlplane.core.states import RunState
-from controlplane.engine import function_commands, run_commands, session_commands
+from controlplane.core.waits import WaitShapes
+from controlplane.engine import function_commands, replay_commands, run_commands, session_commands
 from controlplane.engine.commands import (
     CancelRun,
+    CancelRuns,
     Command,
     Connect,
     Disconnect,
@@ -30,7 +31,12 @@ from controlplane.engine.commands import (
     Heartbeat,
     RegisterFunction,
     Release,
+    ReleaseRun,
+    ReplayRun,
+    ReplayRuns,
     SendEvents,
+    SendSignal,
+    SetFunctionState,
     SubmitReports,
     Sweep,
     TriggerFunction,
@@ -40,8 +46,11 @@ from controlplane.engine.handout import hand_out
 from controlplane.engine.outbox import Delivery, Outbox
 from controlplane.engine.sessions import SessionChanges, SessionTable
 from controlplane.engine.settings import Settings
+from controlplane.engine.street import go_down, store_waits
 from controlplane.errors import CallerError
 from controlplane.store.interface import Tx
+
+SHAPES_SLACK = 10_000
 
 
 @dataclass(slots=True)
@@ -50,8 +59,12 @@ class Memory:
 
     functions: FunctionTable
     sessions: SessionTable
+    shapes: WaitShapes
+    """It is added to in place, by turns that fail too."""
     ready: dict[int, None]
     """Functions that may have queued runs; the one that is to go first comes first."""
+    shapes_max: int = SHAPES_SLACK
+    """Above so many the shapes are read anew, as most may be of waits that are gone."""
 
 
 @dataclass(slots=True)
@@ -65,6 +78,7 @@ class Turn:
     d: Decision
     functions: FunctionTable
     sessions: SessionChanges
+    shapes: WaitShapes
     ready: dict[int, None]
     answers: list[Any] = field(default_factory=list)
     """One a command: its answer, or the `CallerError` it is refused with."""
@@ -86,11 +100,23 @@ class Turn:
             found = self.deliveries[session_id] = Delivery()
         return found
 
+    def is_listened_to(self, namespace: str, name: str) -> bool:
+        """Whether an event of that name would start or meet anything."""
+        return bool(
+            self.functions.candidates(namespace, name) or (self.shapes.count and self.shapes.of(namespace, name))
+        )
+
 
 _HANDLERS: dict[type[Any], Callable[[Turn, Any], Any]] = {
     SendEvents: run_commands.send_events,
     TriggerFunction: run_commands.trigger_function,
     CancelRun: run_commands.cancel_run,
+    CancelRuns: run_commands.cancel_runs,
+    ReplayRun: replay_commands.replay_run,
+    ReplayRuns: replay_commands.replay_runs,
+    ReleaseRun: run_commands.release_run,
+    SendSignal: run_commands.send_signal,
+    SetFunctionState: function_commands.set_state,
     SubmitReports: run_commands.submit_reports,
     FireTimers: run_commands.fire_timers,
     Sweep: run_commands.sweep,
@@ -107,6 +133,10 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], Any]] = {
 
 def take_turn(tx: Tx, commands: Sequence[Command], memory: Memory, settings: Settings, *, now: int, rng: Rng) -> Turn:
     """Decide and write everything; the caller commits, and only then lets any of it be seen."""
+    if memory.shapes.count > memory.shapes_max:
+        # What the turn itself changes must not be among it, as the turn may fail.
+        memory.shapes = WaitShapes(tx.wait_shapes())
+        memory.shapes_max = 2 * memory.shapes.count + SHAPES_SLACK
     facts = load(tx, commands, memory.sessions, now=now, dedupe_after=now - settings.dedupe_window)
     d = Decision(
         now=now,
@@ -114,8 +144,13 @@ def take_turn(tx: Tx, commands: Sequence[Command], memory: Memory, settings: Set
         ids=Ids(now, rng),
         limits=settings.limits,
         functions=memory.functions.by_key,
+        functions_by_name=memory.functions.by_name,
         runs=facts.runs,
         entries=facts.entries,
+        events=facts.events,
+        past=facts.past,
+        signals=facts.signals,
+        event_ids=facts.known_event_ids,
     )
     turn = Turn(
         tx=tx,
@@ -125,16 +160,11 @@ def take_turn(tx: Tx, commands: Sequence[Command], memory: Memory, settings: Set
         d=d,
         functions=memory.functions,
         sessions=SessionChanges(memory.sessions),
+        shapes=memory.shapes,
         ready=dict(memory.ready),
     )
     finishing = [_handle(turn, command) for command in commands]
-    if d.incoming:
-        count = sum(len(incoming.events) for incoming in d.incoming)
-        ingest.accept(d, facts.known_event_ids, tx.reserve_event_keys(count))
-    if d.matching:
-        match.match(d, turn.functions)
-    if d.starting:
-        enqueue.enqueue(d)
+    go_down(turn)
     _write(turn)
     _address(turn)
     hand_out(turn)
@@ -155,8 +185,8 @@ def _write(turn: Turn) -> None:
     if d.new_events:
         tx.insert_events(d.new_events)
     if d.new_runs:
-        tx.insert_runs(d.new_runs)
-        turn.ready.update((run.function_key, None) for run in d.new_runs)
+        tx.insert_runs(list(d.new_runs.values()))
+        turn.ready.update((run.function_key, None) for run in d.new_runs.values())
     if d.changed_runs:
         changed = [d.runs[run_id] for run_id in d.changed_runs]
         tx.update_runs(changed)
@@ -169,11 +199,30 @@ def _write(turn: Turn) -> None:
         tx.delete_timers(d.done_timers)
     if d.new_timers:
         tx.insert_timers(d.new_timers)
-    if d.runs_without_timers:
-        tx.delete_timers_of(d.runs_without_timers)
+    _write_waits(turn)
+    # Last: some of these were made in this very turn.
+    if d.cleared:
+        tx.delete_timers_of(d.cleared)
+        tx.delete_waits_of(d.cleared)
     if turn.session_rows:
         tx.upsert_sessions([row for row in turn.session_rows.values() if row is not None])
         tx.delete_sessions([id_ for id_, row in turn.session_rows.items() if row is None])
+
+
+def _write_waits(turn: Turn) -> None:
+    tx, d = turn.tx, turn.d
+    if d.new_waits:
+        store_waits(turn)
+    if d.done_waits:
+        tx.delete_waits(sorted(d.done_waits))
+    if d.changed_signals:
+        signals = {key: d.signals[key] for key in d.changed_signals}
+        tx.delete_signals([key for key, row in signals.items() if row is None])
+        tx.upsert_signals([row for row in signals.values() if row is not None])
+    if d.changed_flow:
+        flow = {key: d.flow[key] for key in d.changed_flow}
+        tx.delete_flow_rows([key for key, row in flow.items() if row is None])
+        tx.upsert_flow_rows([row for row in flow.values() if row is not None])
 
 
 def _address(turn: Turn) -> None:

@@ -12,7 +12,17 @@ from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from controlplane.core.definition import FunctionRow
-from controlplane.core.records import EventRow, JournalRow, RunRow, SessionRow, TimerRow
+from controlplane.core.records import (
+    EventRow,
+    FlowKind,
+    FlowRow,
+    JournalRow,
+    RunRow,
+    SessionRow,
+    SignalRow,
+    TimerRow,
+    WaitRow,
+)
 from controlplane.core.states import RunState
 
 
