@@ -171,6 +171,16 @@ class Config:
         default=_LIMITS.run_steps_max,
         metadata=_about(COUNT, "Steps of one run; 10,000 at most."),
     )
+    lineage_depth_max: int = field(
+        default=_LIMITS.lineage_depth_max,
+        metadata=_about(
+            COUNT, "Events one after the other in a lineage; stops functions that start each other for ever."
+        ),
+    )
+    deliveries_max: int = field(
+        default=_LIMITS.deliveries_max,
+        metadata=_about(COUNT, "Workers that may be lost with a run, one after the other, before it is set aside."),
+    )
     frame_bytes_max: int = field(
         default=_LIMITS.frame_bytes_max,
         metadata=_about(SIZE, "One gRPC message."),

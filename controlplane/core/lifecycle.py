@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from controlplane.core.decision import Decision
 from controlplane.core.flow import lane_of
-from controlplane.core.limits import DELIVERIES_MAX
 from controlplane.core.records import (
     Cancellation,
     Failure,
@@ -69,7 +68,7 @@ def free(d: Decision, run: RunRow, *, deliveries: int | None = None) -> None:
     `deliveries` is how many leases without a report count from now on. Too many set the run aside.
     """
     deliveries = run.deliveries if deliveries is None else deliveries
-    if deliveries >= DELIVERIES_MAX:
+    if deliveries >= d.limits.deliveries_max:
         message = f"{deliveries} workers were lost, one after the other, while they had this run"
         d.set_run(
             run._replace(

@@ -48,8 +48,6 @@ RATE_PERIOD_MAX: Final = 1 * DAY
 PERIOD_MAX: Final = 7 * DAY
 PRIORITY_MAX: Final = 600 * SECOND
 IDEMPOTENCY_PERIOD: Final = 24 * HOUR
-#: Leases without a report, after which a run is set aside: it kills its workers.
-DELIVERIES_MAX: Final = 5
 FUNCTIONS_PER_SESSION_MAX: Final = 1_000
 RUN_STEPS_CEILING: Final = 10_000
 PAGE_DEFAULT: Final = 100
@@ -88,6 +86,8 @@ class Limits:
     """Steps of one run."""
     lineage_depth_max: int = 100
     """Events one after the other in a lineage: what a function that triggers itself comes to."""
+    deliveries_max: int = 5
+    """Leases of a run without a report, after which it is set aside: it kills its workers."""
     frame_bytes_max: int = 8 * MIB
     """One gRPC message."""
     mailbox_commands_max: int = 20_000
