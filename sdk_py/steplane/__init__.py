@@ -2,7 +2,9 @@
 
 from steplane.client import Steplane
 from steplane.context import Context, ContextSync, Group, GroupSync
+from steplane.definition import TriggerCron, TriggerEvent
 from steplane.errors import (
+    ArgumentError,
     FieldViolation,
     NestedStepError,
     NonDeterminismError,
@@ -19,15 +21,24 @@ from steplane.errors import (
     TooLargeError,
 )
 from steplane.event import Event
-from steplane.function import Function, TriggerCron, TriggerEvent
+from steplane.flow import Batch, Cancel, Concurrency, Debounce, Priority, RateLimit, Singleton, Throttle, Timeouts
+from steplane.function import Function
+from steplane.retry import Retry
 from steplane.scope import current_traceparent
-from steplane.step import Step, StepSync
+from steplane.step import Step
+from steplane.step_sync import StepSync
 from steplane.transport import Tls
+from steplane.waiting import WaitedEvent
 from steplane.worker.worker import Worker
 
 __all__ = [
+    "ArgumentError",
+    "Batch",
+    "Cancel",
+    "Concurrency",
     "Context",
     "ContextSync",
+    "Debounce",
     "Event",
     "FieldViolation",
     "Function",
@@ -37,21 +48,28 @@ __all__ = [
     "NonDeterminismError",
     "NonRetriableError",
     "NotSerializableError",
+    "Priority",
+    "RateLimit",
     "RegistrationError",
     "RejectedError",
     "RequestError",
+    "Retry",
     "RetryAfterError",
     "SendError",
+    "Singleton",
     "Step",
     "StepError",
     "StepIdError",
     "StepSync",
     "Steplane",
     "SteplaneError",
+    "Throttle",
+    "Timeouts",
     "Tls",
     "TooLargeError",
     "TriggerCron",
     "TriggerEvent",
+    "WaitedEvent",
     "Worker",
     "current_traceparent",
 ]

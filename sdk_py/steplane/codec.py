@@ -72,6 +72,11 @@ def decode_event(message: event_pb2.Event) -> Event:
     )
 
 
+def event_of(value: dict[str, Any]) -> Event:
+    """An event that a step waited for, from its output."""
+    return Event(name=value["name"], data=value["data"], id=value["id"], ts=value["ts"])
+
+
 def decode_entry(message: run_pb2.JournalEntry) -> Entry:
     """A recorded step from the wire."""
     return Entry(
@@ -88,7 +93,7 @@ def decode_entry(message: run_pb2.JournalEntry) -> Entry:
 
 
 def _decode_failure(message: payload_pb2.Failure) -> Failure:
-    return Failure(message.name, message.message, message.stack, message.step_key)
+    return Failure(message.name, message.message, message.stack, message.step_key, message.reason)
 
 
 def as_timedelta(duration: timedelta | int) -> timedelta:

@@ -10,9 +10,11 @@ from typing import Any, Final, Protocol, TypeVar
 from steplane.codec import decode_event
 from steplane.event import Event
 from steplane.gen.steplane.v1 import event_pb2
+from steplane.host import StepHost
 from steplane.override import override
 from steplane.replay.machine import Machine, State
-from steplane.step import Step, StepHost, StepSync
+from steplane.step import Step
+from steplane.step_sync import StepSync
 
 T = TypeVar("T")
 

@@ -32,12 +32,14 @@ class RetryAfterError(SteplaneError):
 class StepError(SteplaneError):
     """A step failed for good. Raised where the step was called; uncaught, it fails the run at once."""
 
-    def __init__(self, *, name: str, message: str, stack: str, step_id: str, step_key: str = "") -> None:
+    def __init__(
+        self, *, name: str, message: str, stack: str, step_id: str, step_key: str = "", reason: str = ""
+    ) -> None:
         super().__init__(
             f"step {step_id!r} failed: {name}: {message}" if name else f"step {step_id!r} failed: {message}"
         )
         self.name = name
-        """The class of the error that the step failed with last."""
+        """The class of the error that the step failed with last; of an invoked function, that its run failed with."""
         self.message = message
         """What that error said."""
         self.stack = stack
@@ -46,6 +48,14 @@ class StepError(SteplaneError):
         """The id of the step."""
         self.step_key = step_key or f"{step_id}#0"
         """Which use of that id it was."""
+        self.reason = reason
+        """Empty if code of yours failed: the step's own, or that of the function that it invoked. Else why the server let
+        it fail: CANCELLED, TIMED_OUT, FUNCTION_NOT_FOUND, SKIPPED, SET_ASIDE, SIGNAL_NOT_FOUND, SIGNAL_IN_USE,
+        SIGNAL_REPLACED, LINEAGE_TOO_DEEP."""
+
+
+class ArgumentError(NonRetriableError, ValueError):
+    """A step, or a `Retry`, is given what it can't have. It says what would do."""
 
 
 class StepIdError(NonRetriableError):
@@ -92,9 +102,10 @@ class RequestError(SteplaneError):
 
 
 class SendError(RequestError):
-    """Events could not be sent. None of the batch was stored, unless the code is `DEADLINE_EXCEEDED`.
+    """Events, or a signal, could not be sent. None of the batch was stored, unless the code is `DEADLINE_EXCEEDED`.
 
-    After that one nobody knows; to send the same `Event` objects again is safe if they have ids.
+    After that one nobody knows; to send the same `Event` objects again is safe if they have ids. Of a signal nobody knows
+    after `UNAVAILABLE` as well, since it is not sent again by itself; `NOT_FOUND` says that no run waits for it.
     """
 
 

@@ -9,6 +9,7 @@ from steplane.codec import encode_duration, encode_moment
 from steplane.failures import directive_of, failure_of
 from steplane.gen.steplane.v1 import event_pb2, work_pb2
 from steplane.replay.machine import Machine, StepCall
+from steplane.retry import Retry, policy_of
 
 
 def step_completed(call: StepCall, data: bytes, *, start_ns: int) -> bytes:
@@ -23,9 +24,11 @@ def step_completed(call: StepCall, data: bytes, *, start_ns: int) -> bytes:
     ).SerializeToString()
 
 
-def step_failed(call: StepCall, error: BaseException, *, start_ns: int, now_ns: int) -> bytes:
+def step_failed(call: StepCall, error: BaseException, *, retry: Retry | None, start_ns: int, now_ns: int) -> bytes:
     """A try of a step raised an error."""
     report = _report(call, start_ns=start_ns)
+    if retry is not None:
+        report.step_failed.policy.CopyFrom(policy_of(retry))
     report.step_failed.failure.CopyFrom(failure_of(error, step_key=call.key))
     report.step_failed.attempt = call.attempts + 1
     directive = directive_of(error, now_ns=now_ns)
@@ -48,6 +51,34 @@ def events_sent(call: StepCall, events: Iterable[event_pb2.Event], *, start_ns: 
     """A step sends events."""
     report = _report(call, start_ns=start_ns)
     report.events_sent.events.extend(events)
+    return report.SerializeToString()
+
+
+def wait_started(call: StepCall, wait: work_pb2.WaitStarted, *, start_ns: int) -> bytes:
+    """A wait for an event begins."""
+    report = _report(call, start_ns=start_ns)
+    report.wait_started.CopyFrom(wait)
+    return report.SerializeToString()
+
+
+def invoke_started(call: StepCall, invoke: work_pb2.InvokeStarted, *, start_ns: int) -> bytes:
+    """Another function is invoked."""
+    report = _report(call, start_ns=start_ns)
+    report.invoke_started.CopyFrom(invoke)
+    return report.SerializeToString()
+
+
+def signal_wait_started(call: StepCall, wait: work_pb2.SignalWaitStarted, *, start_ns: int) -> bytes:
+    """A wait for a signal begins."""
+    report = _report(call, start_ns=start_ns)
+    report.signal_wait_started.CopyFrom(wait)
+    return report.SerializeToString()
+
+
+def signal_sent(call: StepCall, signal: work_pb2.SignalSent, *, start_ns: int) -> bytes:
+    """A step sends a signal."""
+    report = _report(call, start_ns=start_ns)
+    report.signal_sent.CopyFrom(signal)
     return report.SerializeToString()
 
 

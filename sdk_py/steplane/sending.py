@@ -1,12 +1,14 @@
-"""Sends events from outside of runs: at least until the server has them, or has refused them, or the time is over.
+"""Sends events and signals from outside of runs: until the server has them, or has refused them, or the time is over.
 
-Trying again is safe: every event has an id, so that one that was stored before its answer was lost is not stored again.
+To try events again is safe: each has an id, so that one that was stored before its answer was lost is not stored again.
+A signal has none: it is tried again only if the server surely did not take it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 
-from steplane.codec import encode_event
+from steplane.codec import encode, encode_event
 from steplane.errors import SendError
 from steplane.event import Event
 from steplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
@@ -23,14 +25,19 @@ from steplane.transport import Target, retry_delay_of, violations_of
 _CALL_SECONDS_MAX: Final = 10.0
 _DELAY_MIN: Final = 0.1
 _DELAY_MAX: Final = 5.0
+_REFUSALS: Final = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED)
+#: What gRPC says of a call that never left.
+_NOT_CONNECTED: Final = re.compile(
+    r"failed to connect to all addresses|DNS resolution failed|errors? resolving", re.IGNORECASE
+)
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Calls(Protocol):
     """How a call is made and time is passed: giving way to an event loop, or blocking the thread."""
 
-    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
-        """Call the server once. Raises `grpc.RpcError`."""
+    async def call(self, method: Any, request: Any, seconds_max: float) -> Any:
+        """Call a method of the server once. Raises `grpc.RpcError`."""
         ...
 
     async def pause(self, seconds: float) -> None:
@@ -41,13 +48,9 @@ class Calls(Protocol):
 class BlockingCalls:
     """Calls that block the thread."""
 
-    def __init__(self, stub: event_pb2_grpc.EventServiceStub) -> None:
-        self._stub = stub
-
-    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
+    async def call(self, method: Any, request: Any, seconds_max: float) -> Any:
         """Call the server once."""
-        response: event_pb2.SendEventsResponse = self._stub.SendEvents(request, timeout=seconds_max)
-        return response
+        return method(request, timeout=seconds_max)
 
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
@@ -57,22 +60,18 @@ class BlockingCalls:
 class LoopCalls:
     """Calls that give way to the running event loop. They use the same channel, whichever loop it is."""
 
-    def __init__(self, stub: event_pb2_grpc.EventServiceStub) -> None:
-        self._stub = stub
-
-    async def send(self, request: event_pb2.SendEventsRequest, seconds_max: float) -> event_pb2.SendEventsResponse:
+    async def call(self, method: Any, request: Any, seconds_max: float) -> Any:
         """Call the server once."""
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
-        call = self._stub.SendEvents.future(request, timeout=seconds_max)
+        call = method.future(request, timeout=seconds_max)
         call.add_done_callback(lambda _: _wake(loop, answered))
         try:
             await answered
         except asyncio.CancelledError:
             call.cancel()
             raise
-        response: event_pb2.SendEventsResponse = call.result()
-        return response
+        return call.result()
 
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
@@ -80,20 +79,14 @@ class LoopCalls:
 
 
 class Sender:
-    """Sends the events of one client."""
+    """Sends the events and signals of one client."""
 
     def __init__(self, target: Target, namespace: str) -> None:
         self._target = target
         self._namespace = namespace
         self._channel: grpc.Channel | None = None
 
-    async def send(
-        self,
-        events: Sequence[Event],
-        *,
-        seconds_max: float,
-        make_calls: Callable[[Any], Calls],
-    ) -> list[str]:
+    async def send(self, events: Sequence[Event], *, seconds_max: float, calls: Calls) -> list[str]:
         """Send a batch. Raises `SendError`."""
         if not events:
             return []
@@ -102,19 +95,21 @@ class Sender:
             message = encode_event(event, index=index)
             message.id = message.id or _new_id()
             request.events.append(message)
-        calls = make_calls(self._stub())
-        deadline = time.monotonic() + seconds_max
-        delay_max = _DELAY_MIN
-        while True:
-            try:
-                left = max(deadline - time.monotonic(), 0.001)
-                return list((await calls.send(request, min(left, _CALL_SECONDS_MAX))).ids)
-            except grpc.RpcError as error:
-                pause = _pause_after(error, delay_max)
-                if pause is None or time.monotonic() + pause >= deadline:
-                    raise self._refusal(error) from error
-            await calls.pause(pause)
-            delay_max = min(delay_max * 2, _DELAY_MAX)
+        try:
+            response = await _call(self._stub().SendEvents, request, seconds_max, calls, _pause_after)
+        except grpc.RpcError as error:
+            raise self._refusal(error, "the events") from error
+        return list(response.ids)
+
+    async def send_signal(self, signal: str, data: Any, *, seconds_max: float, calls: Calls) -> str:
+        """Send a signal, and return the id of the run that got it. Raises `SendError`."""
+        request = event_pb2.SendSignalRequest(namespace=self._namespace, signal=signal)
+        request.data.data = encode(data, "the data of signal", signal)[0]
+        try:
+            response = await _call(self._stub().SendSignal, request, seconds_max, calls, _pause_if_not_taken)
+        except grpc.RpcError as error:
+            raise self._refusal(error, f"signal {signal!r}") from error
+        return str(response.run_id)
 
     def close(self) -> None:
         """Close the connection; the next `send` opens another."""
@@ -127,16 +122,36 @@ class Sender:
             self._channel = self._target.open()
         return event_pb2_grpc.EventServiceStub(self._channel)
 
-    def _refusal(self, error: grpc.RpcError) -> SendError:
+    def _refusal(self, error: grpc.RpcError, what: str) -> SendError:
         code = error.code()
         violations = violations_of(error)
-        if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
-            message = (
-                "the server refused the events" if violations else f"the server refused the events: {error.details()}"
-            )
+        if code in _REFUSALS:
+            message = f"the server refused {what}" if violations else f"the server refused {what}: {error.details()}"
         else:
-            message = f"the events could not be sent: {self._target.explain(error)}"
+            message = f"{what} could not be sent: {self._target.explain(error)}"
         return SendError(message, code=code.name, violations=violations)
+
+
+async def _call(
+    method: Any,
+    request: Any,
+    seconds_max: float,
+    calls: Calls,
+    pause_after: Callable[[grpc.RpcError, float], float | None],
+) -> Any:
+    """Call until it succeeds, or there should be no further try, or the time is over. Raises `grpc.RpcError`."""
+    deadline = time.monotonic() + seconds_max
+    delay_max = _DELAY_MIN
+    while True:
+        try:
+            left = max(deadline - time.monotonic(), 0.001)
+            return await calls.call(method, request, min(left, _CALL_SECONDS_MAX))
+        except grpc.RpcError as error:
+            pause = pause_after(error, delay_max)
+            if pause is None or time.monotonic() + pause >= deadline:
+                raise
+        await calls.pause(pause)
+        delay_max = min(delay_max * 2, _DELAY_MAX)
 
 
 def _pause_after(error: grpc.RpcError, delay_max: float) -> float | None:
@@ -152,6 +167,13 @@ def _pause_after(error: grpc.RpcError, delay_max: float) -> float | None:
             return None if delay is None else delay + jitter
         case _:
             return None
+
+
+def _pause_if_not_taken(error: grpc.RpcError, delay_max: float) -> float | None:
+    """The same for what must not be done twice: only if the server surely did not do it."""
+    was_refused = retry_delay_of(error) is not None
+    was_not_heard = _NOT_CONNECTED.search(error.details() or "") is not None
+    return _pause_after(error, delay_max) if was_refused or was_not_heard else None
 
 
 def _wake(loop: asyncio.AbstractEventLoop, answered: asyncio.Future[None]) -> None:

@@ -20,7 +20,7 @@ SLOTS = 20
 
 client = steplane.Steplane(app_id="crash", address=sys.argv[1])
 notes = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-quick: Any = {"retries": 20, "retry_delays": [timedelta(milliseconds=10)], "retry_jitter": timedelta(0)}
+quick: Any = {"retry": steplane.Retry(attempts=21, first_delay=timedelta(milliseconds=10), factor=1)}
 
 
 def note(what: str, ctx: steplane.Context | steplane.ContextSync, step: str) -> None:

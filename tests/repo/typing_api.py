@@ -26,9 +26,7 @@ def count(numbers: list[int], start: int) -> int:
         steplane.TriggerEvent(event="typed/happened", expression="event.data.ok"),
         steplane.TriggerCron(cron="0 * * * *"),
     ],
-    retries=2,
-    retry_delays=[timedelta(seconds=1), 500],
-    retry_jitter=0,
+    retry=steplane.Retry(attempts=3, first_delay=timedelta(seconds=1), max_delay=10_000),
 )
 async def asynchronous(ctx: steplane.Context) -> int:
     """Steps of an async function have their handlers' types."""

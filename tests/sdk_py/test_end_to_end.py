@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from steplane import (
     Event,
     NonRetriableError,
     RegistrationError,
+    Retry,
     RetryAfterError,
     SendError,
     StepError,
@@ -30,7 +32,7 @@ from steplane import (
     current_traceparent,
 )
 
-FAST: dict[str, Any] = {"retry_delays": [10], "retry_jitter": 0}
+FAST = Retry(attempts=5, first_delay=10, factor=1)
 """Retries that a test can wait for."""
 SECONDS_MAX = 20
 
@@ -169,7 +171,7 @@ async def test_a_plain_function_does_all_of_it_too(house: House) -> None:
     """Steps, sleeps, events, branches and caught errors in a `def` function, through several replays."""
     executed: list[str] = []
 
-    @house.client.create_function(fn_id="plain", trigger=on("app/plain"), retries=1, **FAST)
+    @house.client.create_function(fn_id="plain", trigger=on("app/plain"), retry=replace(FAST, attempts=2))
     def plain(ctx: ContextSync) -> Any:
         def body(name: str) -> str:
             executed.append(name)
@@ -206,7 +208,7 @@ async def test_what_fails_is_tried_again(house: House) -> None:
     """Each step has its own tries, and the body its own: five of each, and what was recorded is not done again."""
     executed: list[str] = []
 
-    @house.client.create_function(fn_id="flaky", trigger=on("app/flaky"), **FAST)
+    @house.client.create_function(fn_id="flaky", trigger=on("app/flaky"), retry=FAST)
     async def flaky(ctx: Context) -> int:
         def body(name: str, fails: int) -> str:
             executed.append(name)
@@ -234,7 +236,7 @@ async def test_an_exhausted_step_fails_its_run(house: House, error: Exception, t
     """At once, in the words of the step's last error, and without another try of the body."""
     bodies, executed = [], []
 
-    @house.client.create_function(fn_id="doomed", trigger=on("app/doomed"), retries=2, **FAST)
+    @house.client.create_function(fn_id="doomed", trigger=on("app/doomed"), retry=replace(FAST, attempts=3))
     async def doomed(ctx: Context) -> None:
         def body() -> None:
             executed.append(1)
@@ -253,7 +255,7 @@ async def test_an_exhausted_step_fails_its_run(house: House, error: Exception, t
 async def test_what_can_t_be_retried_is_not(house: House) -> None:
     """A result that is no JSON, a step in a step: the run fails at its first try, and says what to do."""
 
-    @house.client.create_function(fn_id="wrong", trigger=on("app/wrong"), **FAST)
+    @house.client.create_function(fn_id="wrong", trigger=on("app/wrong"), retry=FAST)
     async def wrong(ctx: Context) -> Any:
         async def nested() -> None:
             await ctx.step.run("inner", print)

@@ -27,8 +27,7 @@ def note(run_id: str, step: str) -> None:
 @client.create_function(
     fn_id="fulfil",
     trigger=steplane.TriggerEvent(event="shop/order.placed", expression="event.data.items.size() > 0"),
-    retry_delays=[timedelta(milliseconds=20)],
-    retry_jitter=timedelta(0),
+    retry=steplane.Retry(attempts=5, first_delay=timedelta(milliseconds=20), factor=1),
 )
 async def fulfil(ctx: steplane.Context) -> dict[str, Any]:
     """Reserve everything side by side, pay, wait until it is packed, tell everybody."""
@@ -88,9 +87,7 @@ def thank(ctx: steplane.ContextSync) -> list[str]:
 @client.create_function(
     fn_id="audit",
     trigger=steplane.TriggerEvent(event="shop/order.audited"),
-    retries=1,
-    retry_delays=[timedelta(milliseconds=20)],
-    retry_jitter=timedelta(0),
+    retry=steplane.Retry(attempts=2, first_delay=timedelta(milliseconds=20)),
 )
 async def audit(ctx: steplane.Context) -> None:
     """A step that always fails, and nobody catches it."""
