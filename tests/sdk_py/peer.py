@@ -167,8 +167,9 @@ class Peer(
     def __init__(self, credentials: grpc.ServerCredentials | None = None, port: int = 0) -> None:
         self.registered: list[function_pb2.FunctionDefinition] = []
         self.sent: list[event_pb2.SendEventsRequest] = []
+        self.signalled: list[event_pb2.SendSignalRequest] = []
         self.send_answers: list[Any] = []
-        """What SendEvents does, one call after the other: a status to end with, else it succeeds."""
+        """What SendEvents and SendSignal do, one call after the other: a status to end with, else it succeeds."""
         self._streams: SimpleQueue[PeerStream] = SimpleQueue()
         self._open: set[PeerStream] = set()
         self._server = grpc.server(ThreadPoolExecutor(16))
@@ -208,6 +209,14 @@ class Peer(
         if self.send_answers and (answer := self.send_answers.pop(0)) is not None:
             context.abort_with_status(answer)
         return event_pb2.SendEventsResponse(ids=[event.id for event in request.events])
+
+    def SendSignal(  # noqa: D102, N802 it is the contract's
+        self, request: event_pb2.SendSignalRequest, context: grpc.ServicerContext
+    ) -> event_pb2.SendSignalResponse:
+        self.signalled.append(request)
+        if self.send_answers and (answer := self.send_answers.pop(0)) is not None:
+            context.abort_with_status(answer)
+        return event_pb2.SendSignalResponse(run_id="r1")
 
     def StreamWork(  # noqa: D102, N802 it is the contract's
         self, request_iterator: Iterator[work_pb2.StreamWorkRequest], context: grpc.ServicerContext

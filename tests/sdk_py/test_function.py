@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from steplane import Context, ContextSync, Steplane, TriggerEvent
+from tests.sdk_py.conftest import Running
+from tests.sdk_py.peer import Peer
 
 
 def test_a_function_stays_what_it_was() -> None:
@@ -22,7 +25,7 @@ def test_a_function_stays_what_it_was() -> None:
     assert repr(double) == "<Function shop/a>"
 
 
-class Callable:
+class CallableObject:
     """A callable object with an async call."""
 
     async def __call__(self, ctx: Context) -> None:
@@ -38,7 +41,7 @@ def in_thread(ctx: ContextSync) -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "is_async"), [(on_loop, True), (Callable(), True), (in_thread, False), (print, False)]
+    ("handler", "is_async"), [(on_loop, True), (CallableObject(), True), (in_thread, False), (print, False)]
 )
 def test_functions_are_told_apart_once(handler: Any, *, is_async: bool) -> None:
     """`async def` runs on the loop, plain `def` in a thread; which is which is known when it is defined."""
@@ -56,6 +59,22 @@ def test_mistakes_are_told_at_once() -> None:
         client.worker(slots=0)
     with pytest.raises(ValueError, match="needs a function"):
         Steplane(app_id="empty").worker()
+
+
+def test_whoever_serves_a_function_serves_its_failure_handler(
+    client: Steplane, peer: Peer, start: Callable[..., Running]
+) -> None:
+    """Also a worker of chosen functions: or else nobody would hear of their failures. It is an ordinary function."""
+    client.create_function(fn_id="other", trigger=TriggerEvent(event="b"), on_failure=in_thread)(in_thread)
+    chosen = client.create_function(
+        fn_id="f", trigger=TriggerEvent(event="b"), on_failure=lambda ctx: ctx.event.data["run_id"]
+    )(in_thread)
+    start(functions=[chosen])
+    stream = peer.accept().welcome()
+    assert list(stream.hello.function_ids) == ["f", "f-on-failure"]
+    assert [definition.function_id for definition in peer.registered] == ["f", "f-on-failure"]
+    stream.invoke(function="f-on-failure", data=b'{"run_id":"r0"}')
+    assert stream.take_report().run_completed.output.data == b'"r0"'
 
 
 @pytest.mark.parametrize("address", ["http://localhost:7100", "localhost", "localhost:99999", "local host:1", ":7100"])
