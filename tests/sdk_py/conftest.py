@@ -1,18 +1,22 @@
-"""A client of a scripted server, and its worker in a thread."""
+"""A client of a scripted server, and its worker in a thread; or a client of a real one."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from steplane import Steplane, TriggerEvent
 from steplane.worker.worker import Worker
 from tests.sdk_py.peer import SECONDS_MAX, Peer
+
+if TYPE_CHECKING:
+    from tests.sdk_py.house import House
 
 
 class Running:
@@ -76,3 +80,12 @@ def start(client: Steplane, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iter
     for each in running:
         each.stop()
         each.join()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A client of a real server."""
+    from tests.sdk_py.house import serving
+
+    async with serving(tmp_path) as house:
+        yield house
