@@ -71,8 +71,8 @@ def define(
     retries: int | None = None,
     retry: Retry | None = None,
     batch_events: Batch | None = None,
-    cancel: Cancel | Sequence[Cancel] = (),
-    concurrency: int | Concurrency | Sequence[Concurrency] = (),
+    cancel: Cancel | Sequence[Cancel] | None = None,
+    concurrency: int | Concurrency | Sequence[Concurrency] | None = None,
     debounce: Debounce | None = None,
     priority: Priority | None = None,
     rate_limit: RateLimit | None = None,
@@ -121,9 +121,9 @@ def _naming(fn_id: str, argument: str) -> Iterator[None]:
 
 
 def _several(value: Any, kind: Any) -> list[Any]:
-    """One, or several, as several."""
-    if isinstance(value, kind):
-        return [value]
+    """None, one, or several, as several."""
+    if value is None:
+        return []
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_checked(each, kind) for each in value]
     return [_checked(value, kind)]
