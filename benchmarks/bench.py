@@ -10,40 +10,19 @@ import argparse
 import json
 import os
 import platform
-import signal
 import sqlite3
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from benchmarks.measures import Sizes, beside_flow_control, keyed, long_runs, memory, sleeping, waiting
 from benchmarks.sampling import profile_table, sampled
-
-HERE = Path(__file__).parent
-SLOTS = 500
-
-Figures = dict[str, float]
-
-
-class Sizes(NamedTuple):
-    """How much of each is measured."""
-
-    runs: int = 20_000
-    latencies: int = 200
-    sleepers: int = 100_000
-    many_runs: int = 500_000
-    steps: int = 20_000
-
-    def scaled(self, scale: float) -> "Sizes":
-        """A part of it; enough for one run of 1,000 steps, and for ten parts of the many runs."""
-        runs, latencies, sleepers, many_runs, steps = (int(size * scale) for size in self)
-        return Sizes(runs, max(latencies, 10), sleepers, max(many_runs, 10), max(steps, 1_000))
+from benchmarks.stage import HERE, Figures, Stage, say
 
 
 def main() -> None:
@@ -74,6 +53,9 @@ def main() -> None:
     if not options.short:
         results["sleeping_runs"] = medians([sleeping(sizes) for _ in range(options.rounds)])
         results["long_runs"] = medians([long_runs(sizes) for _ in range(options.rounds)])
+        results["waiting_runs"] = medians([waiting(sizes) for _ in range(options.rounds)])
+        results["concurrency_with_keys"] = medians([keyed(sizes) for _ in range(options.rounds)])
+        results["beside_flow_control"] = medians([beside_flow_control(sizes) for _ in range(options.rounds)])
         results["memory"] = memory(sizes)
     write(results, options)
 
@@ -99,126 +81,9 @@ def profile(sizes: Sizes) -> None:
             print("\n".join(profile_table(name, found)))
 
 
-def sleeping(sizes: Sizes) -> Figures:
-    """What 100,000 sleeping runs cost: the speed of new runs before, with and after them, and the server's memory."""
-    say(f"{sizes.sleepers:,} sleeping runs")
-    with Stage() as stage:
-        stage.load("bench/two", sizes.runs)
-        before = [stage.load("bench/two", sizes.runs)["runs_per_second"] for _ in range(2)]
-        memory_before = stage.server_mebibytes()
-        parked = stage.load("bench/sleep", sizes.sleepers)["runs_per_second"]
-        memory_with = stage.server_mebibytes()
-        beside = [stage.load("bench/two", sizes.runs)["runs_per_second"] for _ in range(2)]
-        return {
-            "parked_per_second": parked,
-            "new_runs_per_second_before": statistics.mean(before),
-            "new_runs_per_second_beside": statistics.mean(beside),
-            "slowdown": 1 - statistics.mean(beside) / statistics.mean(before),
-            "server_mebibytes": memory_with - memory_before,
-        }
-
-
-def long_runs(sizes: Sizes) -> Figures:
-    """What a step costs in runs of 1,000 steps, against runs of 10; as many at once in both."""
-    say("runs of 10 and of 1,000 steps")
-    with Stage(slots=20) as stage:
-        stage.load("bench/many", sizes.steps // 10, i=10)
-        short = stage.load("bench/many", sizes.steps // 10, i=10)["runs_per_second"] * 10
-        long = stage.load("bench/many", sizes.steps // 1_000, i=1_000)["runs_per_second"] * 1_000
-        return {"steps_per_second_of_10": short, "steps_per_second_of_1000": long, "cost_ratio": short / long}
-
-
-def memory(sizes: Sizes) -> Figures:
-    """The server's memory over 500,000 runs."""
-    say(f"{sizes.many_runs:,} runs")
-    with Stage() as stage:
-        figures = {}
-        part = sizes.many_runs // 10
-        for done in range(part, 10 * part + 1, part):
-            stage.load("bench/two", part)
-            figures[f"server_mebibytes_after_{done}"] = stage.server_mebibytes()
-        return figures
-
-
-class Stage:
-    """A server with a fresh file, a worker, and a load generator."""
-
-    def __init__(self, *, slots: int = SLOTS) -> None:
-        self._slots = slots
-        self._processes: list[subprocess.Popen[str]] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="steplane-bench-")
-
-    def __enter__(self) -> "Stage":
-        """Start all three."""
-        folder = Path(self._folder.name)
-        ready, database = folder / "address", folder / "steplane.db"
-        serve = ["-m", "controlplane", "serve", "--db", str(database), "--listen", "127.0.0.1:0"]
-        self._server = self._start([*serve, "--ready-file", str(ready), "--log-level", "warning"])
-        wait_until(ready.exists)
-        address = ready.read_text().strip()
-        self._worker = self._start([str(HERE / "worker.py"), address, str(self._slots)])
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            wait_until(lambda: connection.execute("SELECT EXISTS (SELECT 1 FROM sessions)").fetchone()[0])
-        self._load = self._start([str(HERE / "load.py"), address, str(database)])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop them, the last one first."""
-        for process in reversed(self._processes):
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-        self._folder.cleanup()
-
-    def load(self, name: str, count: int, *, i: int = 1, latencies: int = 0) -> Figures:
-        """Send events, and wait until the runs they start have ended or parked."""
-        cpu = self._cpu_seconds()
-        assert self._load.stdin
-        assert self._load.stdout
-        self._load.stdin.write(json.dumps({"name": name, "count": count, "i": i, "latencies": latencies}) + "\n")
-        self._load.stdin.flush()
-        figures: Figures = json.loads(self._load.stdout.readline())
-        server, worker = (after - before for after, before in zip(self._cpu_seconds(), cpu, strict=True))
-        return {**figures, "server_cpu_us_per_run": server / count * 1e6, "worker_cpu_us_per_run": worker / count * 1e6}
-
-    @property
-    def pids(self) -> dict[str, int]:
-        """The processes of interest."""
-        return {"server": self._server.pid, "worker": self._worker.pid}
-
-    def server_mebibytes(self) -> float:
-        """The server's resident memory."""
-        with Path(f"/proc/{self._server.pid}/status").open() as lines:
-            return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-
-    def _start(self, arguments: list[str]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._processes.append(process)
-        return process
-
-    def _cpu_seconds(self) -> tuple[float, float]:
-        return cpu_seconds(self._server.pid), cpu_seconds(self._worker.pid)
-
-
-def cpu_seconds(pid: int) -> float:
-    """What a process has used of all processors."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def medians(rounds: list[Figures]) -> Figures:
     """The median of each figure."""
     return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
-
-
-def wait_until(is_met: Any) -> None:
-    """Look again and again, for up to 30 seconds."""
-    until = time.monotonic() + 30
-    while not is_met():
-        if time.monotonic() > until:
-            sys.exit("a process did not start")
-        time.sleep(0.05)
 
 
 def write(results: dict[str, Any], options: argparse.Namespace) -> None:
@@ -258,11 +123,6 @@ def rows(results: dict[str, Any]) -> Iterator[str]:
 def shown(value: float) -> str:
     """A figure for people."""
     return f"{value:,.{0 if abs(value) >= 100 else 2}f}"
-
-
-def say(text: str) -> None:
-    """Tell what is measured."""
-    print(f"… {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

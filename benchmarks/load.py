@@ -1,6 +1,6 @@
 """Sends events, and waits for the runs they start: `load.py ADDRESS DATABASE`, then a line of JSON a job on its input.
 
-A job is `{"name": …, "count": …, "i": …, "latencies": …}`; what comes back is one line of JSON. It looks into the
+A job is `{"name": …, "count": …, "i": …, "keys": …, "latencies": …}`; what comes back is one line of JSON. It looks into the
 database, read-only, to see runs end, so that watching costs the server nothing.
 """
 
@@ -20,9 +20,12 @@ BATCH = 100
 BATCHES_AT_ONCE = 10
 
 # Both are answered by a partial index, however many runs have ended or sleep.
-BUSY = (
-    """SELECT EXISTS (SELECT 1 FROM runs WHERE state = 1) OR EXISTS (SELECT 1 FROM runs WHERE session_id IS NOT NULL)"""
-)
+BUSY = """SELECT EXISTS (SELECT 1 FROM runs WHERE state = 1 AND {lane}) OR EXISTS (
+  SELECT 1 FROM runs WHERE session_id IS NOT NULL
+)"""
+#: Runs that a control may hold back for ever are in a lane of their own.
+BUSY_WITHOUT_FLOW = BUSY.format(lane="lane = 0")
+BUSY_WITH_ALL = BUSY.format(lane="true")
 ENDED = """SELECT 1 FROM events JOIN runs ON runs.event_key = events.key
 WHERE events.namespace = 'default' AND events.id = ? AND runs.ended_at IS NOT NULL"""
 
@@ -37,15 +40,13 @@ async def main() -> None:
 
 async def do(job: dict[str, Any], send: Any, database: sqlite3.Connection) -> dict[str, float]:
     """One job."""
-    count, data = job["count"], json.dumps({"i": job["i"]}).encode()
+    count, busy = job["count"], BUSY_WITH_ALL if job["keys"] else BUSY_WITHOUT_FLOW
     began = time.perf_counter()
     for first in range(0, count, BATCH * BATCHES_AT_ONCE):
-        sizes = [
-            min(BATCH, count - start) for start in range(first, min(count, first + BATCH * BATCHES_AT_ONCE), BATCH)
-        ]
-        await asyncio.gather(*(send(request(job["name"], data, size)) for size in sizes))
+        starts = range(first, min(count, first + BATCH * BATCHES_AT_ONCE), BATCH)
+        await asyncio.gather(*(send(request(job, range(start, min(count, start + BATCH)))) for start in starts))
     sent = time.perf_counter()
-    while database.execute(BUSY).fetchone()[0]:
+    while database.execute(busy).fetchone()[0]:
         await asyncio.sleep(0.02)
     ended = time.perf_counter()
     result = {"events_per_second": count / (sent - began), "runs_per_second": count / (ended - began)}
@@ -53,7 +54,7 @@ async def do(job: dict[str, Any], send: Any, database: sqlite3.Connection) -> di
     for _ in range(job.get("latencies", 0)):
         began = time.perf_counter()
         event = event_pb2.Event(id=secrets.token_hex(13), name=job["name"])
-        event.data.data = data
+        event.data.data = data_of(job, 0)
         await send(event_pb2.SendEventsRequest(events=[event]))
         while not database.execute(ENDED, (event.id,)).fetchone():
             await asyncio.sleep(0.0005)
@@ -65,12 +66,20 @@ async def do(job: dict[str, Any], send: Any, database: sqlite3.Connection) -> di
     return result
 
 
-def request(name: str, data: bytes, size: int) -> event_pb2.SendEventsRequest:
+def request(job: dict[str, Any], numbers: range) -> event_pb2.SendEventsRequest:
     """A batch of events."""
     message = event_pb2.SendEventsRequest()
-    for _ in range(size):
-        message.events.add(name=name).data.data = data
+    for number in numbers:
+        message.events.add(name=job["name"]).data.data = data_of(job, number)
     return message
+
+
+def data_of(job: dict[str, Any], number: int) -> bytes:
+    """The data of an event."""
+    data = {"i": job["i"]}
+    if job["keys"]:
+        data["key"] = number % job["keys"]
+    return json.dumps(data).encode()
 
 
 if __name__ == "__main__":

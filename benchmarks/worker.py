@@ -9,7 +9,6 @@ import steplane
 client = steplane.Steplane(app_id="bench", address=sys.argv[1])
 
 
-@client.create_function(fn_id="two-steps", trigger=steplane.TriggerEvent(event="bench/two"))
 async def two_steps(ctx: steplane.Context) -> dict[str, Any]:
     """The least that is durable: two steps, each acknowledged before the next."""
     number = ctx.event.data["i"]
@@ -21,6 +20,28 @@ async def two_steps(ctx: steplane.Context) -> dict[str, Any]:
         return {"b": number + 1}
 
     return {**await ctx.step.run("first", first), **await ctx.step.run("second", second)}
+
+
+client.create_function(fn_id="two-steps", trigger=steplane.TriggerEvent(event="bench/two"))(two_steps)
+client.create_function(
+    fn_id="keyed",
+    trigger=steplane.TriggerEvent(event="bench/keyed"),
+    concurrency=steplane.Concurrency(limit=1, key="event.data.key"),
+)(two_steps)
+client.create_function(
+    fn_id="throttled",
+    trigger=steplane.TriggerEvent(event="bench/throttled"),
+    throttle=steplane.Throttle(limit=1, period=timedelta(hours=1)),
+)(two_steps)
+for number in range(9):
+    trigger = steplane.TriggerEvent(event="bench/nine", expression=f"event.data.key == {number}")
+    client.create_function(fn_id=f"one-of-nine-{number}", trigger=trigger)(two_steps)
+
+
+@client.create_function(fn_id="waiter", trigger=steplane.TriggerEvent(event="bench/wait"))
+async def waiter(ctx: steplane.Context) -> None:
+    """Waits for the answer with its own key."""
+    await ctx.step.wait_for_event("answer", event="bench/answer", match="data.key", timeout=timedelta(days=1))
 
 
 @client.create_function(fn_id="sleeper", trigger=steplane.TriggerEvent(event="bench/sleep"))

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import grpc
 
-from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
+from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc, payload_pb2
 
 WORKER = Path(__file__).with_name("worker.py")
 SECONDS_MAX = 60.0
@@ -28,6 +28,7 @@ SLOTS = 20
 PATIENCE = ["--session-grace", "500ms", "--session-timeout", "1500ms", "--heartbeat-interval", "300ms"]
 """Quick to give up on a worker, so that tests are short."""
 BATCH = 10
+SEVEN = payload_pb2.Payload(data=b'{"number": 7}')
 _NOT_ANSWERED = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -82,12 +83,14 @@ class Stage:
         code = self.server.wait(SECONDS_MAX)
         assert code == 0, f"the server ended with {code}"
 
-    def start_worker(self, port: int | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker, of the server or of a proxy before it."""
+    def start_worker(
+        self, port: int | None = None, *, program: Path = WORKER, functions: int = FUNCTIONS
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker, of the server or of a proxy before it. Its program registers so many functions."""
         address = f"127.0.0.1:{self.port if port is None else port}"
-        worker = self._start("worker", [str(WORKER), address, str(self.notes)], {})
+        worker = self._start("worker", [str(program), address, str(self.notes)], {})
         # An event that comes before the functions are registered starts nothing, rightly.
-        wait_until(lambda: self._count("SELECT count(*) FROM functions") == FUNCTIONS)
+        wait_until(lambda: self.count("SELECT count(*) FROM functions") == functions)
         return worker
 
     def wait_for_work(self, worker: subprocess.Popen[bytes], *, steps: int = 1) -> None:
@@ -104,18 +107,20 @@ class Stage:
 
     def wait_for_leases(self) -> None:
         """Return once the one worker was given all that it has slots for; under load, that is when it does nothing."""
-        wait_until(lambda: self._count("SELECT count(*) FROM runs WHERE session_id IS NOT NULL") == SLOTS)
+        wait_until(lambda: self.count("SELECT count(*) FROM runs WHERE session_id IS NOT NULL") == SLOTS)
 
     def send(self, count: int) -> None:
         """Send events in batches, each again with the same ids until it is acknowledged, across restarts."""
         for first in range(0, count, BATCH):
             ids = [f"event-{self._sent + index}" for index in range(min(BATCH, count - first))]
             self._sent += len(ids)
-            request = event_pb2.SendEventsRequest()
-            for id_ in ids:
-                request.events.add(id=id_, name="crash/parent").data.data = b'{"number": 7}'
-            wait_until(lambda: self._try_to_send(request))  # noqa: B023 it is called in this round only
+            self.send_batch([event_pb2.Event(id=id_, name="crash/parent", data=SEVEN) for id_ in ids])
             self.acknowledged.update(ids)
+
+    def send_batch(self, events: Iterable[event_pb2.Event]) -> None:
+        """Send events, which have ids, until they are acknowledged, across restarts."""
+        request = event_pb2.SendEventsRequest(events=events)
+        wait_until(lambda: self._try_to_send(request))
 
     @contextmanager
     def load(self, *, seconds_between: float = 0.1) -> Iterator[None]:
@@ -137,7 +142,7 @@ class Stage:
 
     def wait_for_end(self) -> None:
         """Return once every run has ended."""
-        wait_until(lambda: self._count("SELECT count(*) FROM runs WHERE ended_at IS NULL") == 0)
+        wait_until(lambda: self.count("SELECT count(*) FROM runs WHERE ended_at IS NULL") == 0)
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         """What a process has logged."""
@@ -204,7 +209,8 @@ class Stage:
                 return False
         return True
 
-    def _count(self, sql: str) -> int:
+    def count(self, sql: str) -> int:
+        """The number that a query of the server's file gives; -1 while there is no file to read."""
         try:
             with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
                 return int(connection.execute(sql).fetchone()[0])

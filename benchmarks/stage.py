@@ -1,0 +1,104 @@
+"""A server with a fresh file, a worker and a load generator, a process each."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SLOTS = 500
+
+Figures = dict[str, float]
+
+
+class Stage:
+    """A server with a fresh file, a worker, and a load generator."""
+
+    def __init__(self, *, slots: int = SLOTS) -> None:
+        self._slots = slots
+        self._processes: list[subprocess.Popen[str]] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="steplane-bench-")
+
+    def __enter__(self) -> "Stage":
+        """Start all three."""
+        folder = Path(self._folder.name)
+        ready, database = folder / "address", folder / "steplane.db"
+        serve = ["-m", "controlplane", "serve", "--db", str(database), "--listen", "127.0.0.1:0"]
+        self._server = self._start([*serve, "--ready-file", str(ready), "--log-level", "warning"])
+        wait_until(ready.exists)
+        address = ready.read_text().strip()
+        self._worker = self._start([str(HERE / "worker.py"), address, str(self._slots)])
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            wait_until(lambda: connection.execute("SELECT EXISTS (SELECT 1 FROM sessions)").fetchone()[0])
+        self._load = self._start([str(HERE / "load.py"), address, str(database)])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop them, the last one first."""
+        for process in reversed(self._processes):
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        self._folder.cleanup()
+
+    def load(self, name: str, count: int, *, i: int = 1, keys: int = 0, latencies: int = 0) -> Figures:
+        """Send events, and wait until the runs they start have ended or parked.
+
+        Each has `i` as its data, and with `keys` another `key` of so many. Runs that flow control holds back are not
+        waited for, unless there are keys.
+        """
+        cpu = self._cpu_seconds()
+        assert self._load.stdin
+        assert self._load.stdout
+        self._load.stdin.write(
+            json.dumps({"name": name, "count": count, "i": i, "keys": keys, "latencies": latencies}) + "\n"
+        )
+        self._load.stdin.flush()
+        figures: Figures = json.loads(self._load.stdout.readline())
+        server, worker = (after - before for after, before in zip(self._cpu_seconds(), cpu, strict=True))
+        return {**figures, "server_cpu_us_per_run": server / count * 1e6, "worker_cpu_us_per_run": worker / count * 1e6}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes of interest."""
+        return {"server": self._server.pid, "worker": self._worker.pid}
+
+    def server_mebibytes(self) -> float:
+        """The server's resident memory."""
+        with Path(f"/proc/{self._server.pid}/status").open() as lines:
+            return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+    def _start(self, arguments: list[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._processes.append(process)
+        return process
+
+    def _cpu_seconds(self) -> tuple[float, float]:
+        return cpu_seconds(self._server.pid), cpu_seconds(self._worker.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of all processors."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until(is_met: Any) -> None:
+    """Look again and again, for up to 30 seconds."""
+    until = time.monotonic() + 30
+    while not is_met():
+        if time.monotonic() > until:
+            sys.exit("a process did not start")
+        time.sleep(0.05)
+
+
+def say(text: str) -> None:
+    """Tell what is measured."""
+    print(f"… {text}", file=sys.stderr, flush=True)
