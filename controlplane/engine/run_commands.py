@@ -145,6 +145,7 @@ def fire_timers(turn: Turn, _command: FireTimers) -> int:  # noqa: C901 one flat
 
 def sweep(turn: Turn, command: Sweep) -> Swept:
     """Delete what is too old."""
+    turn.tx.sweep_flow_rows(now=turn.now, limit=command.limit)
     return turn.tx.sweep(
         before=command.before,
         limit=command.limit,

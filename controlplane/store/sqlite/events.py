@@ -11,6 +11,7 @@ from controlplane.store.sqlite.statement import (
     NULL_TEXT,
     TEXT_OR_NULL,
     Many,
+    fetch_packed,
     fetch_value,
     packed,
     packed_blob,
@@ -25,15 +26,15 @@ _DATA = EventRow._fields.index("data")
 
 EVENT_COLUMNS = """
   events.key, events.namespace, events.id, events.name, {data}, events.encoding, events.ts, events.received_at,
-  events.traceparent, events.tracestate, events.source_run_id, events.source_step_key
+  events.traceparent, events.tracestate, events.source_run_id, events.source_step_key, events.depth
 """
 
 EVENTS_INSERT = Many(
     """-- Appends to the table and to its indexes.
     INSERT INTO events (key, namespace, id, name, data, encoding, ts, received_at, traceparent, tracestate,
-                        source_run_id, source_step_key)
+                        source_run_id, source_step_key, depth)
     VALUES {rows}""",
-    f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {TEXT_OR_NULL}, {TEXT_OR_NULL})",
+    f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {TEXT_OR_NULL}, {TEXT_OR_NULL}, ?)",
 )
 
 EVENTS_GET = Many(
@@ -53,6 +54,18 @@ EVENTS_KNOWN = Many(
       CROSS JOIN events ON events.namespace = wanted.column1 AND events.id = wanted.column2""",
     "(?, ?)",
 )
+
+_PAGE = """
+  WHERE events.key > :after_key AND events.namespace = :namespace AND {name} AND events.received_at >= :received_min
+  ORDER BY events.key LIMIT :limit
+) AS page CROSS JOIN events ON events.key = page.key"""
+_PAGED = f"SELECT {packed(EVENT_COLUMNS.format(data=packed_blob('events.data', 'events.key')))} FROM ("
+
+EVENTS_SINCE = f"""-- Through events_by_name.
+{_PAGED} SELECT key FROM events INDEXED BY events_by_name {_PAGE.format(name="events.name = :name")}"""
+
+EVENTS_SINCE_LIKE = f"""-- Through the primary key.
+{_PAGED} SELECT key FROM events NOT INDEXED {_PAGE.format(name="substr(events.name, 1, length(:name)) = :name")}"""
 
 EVENT_KEYS_GET = """-- By primary key.
 SELECT value FROM counters WHERE name = 'event_key'"""
@@ -88,7 +101,21 @@ class EventKeys:
 def insert(connection: Connection, rows: Sequence[EventRow]) -> None:
     """Store new events."""
     values: list[Any] = []
-    for key, namespace, id_, name, data, encoding, ts, received_at, traceparent, tracestate, run_id, step_key in rows:
+    for (
+        key,
+        namespace,
+        id_,
+        name,
+        data,
+        encoding,
+        ts,
+        received_at,
+        traceparent,
+        tracestate,
+        run_id,
+        step_key,
+        depth,
+    ) in rows:
         values += (
             key,
             namespace,
@@ -102,6 +129,7 @@ def insert(connection: Connection, rows: Sequence[EventRow]) -> None:
             tracestate,
             NULL_TEXT if run_id is None else run_id,
             NULL_TEXT if step_key is None else step_key,
+            depth,
         )
     EVENTS_INSERT.run(connection, values)
 
@@ -111,6 +139,24 @@ def get(connection: Connection, keys: Iterable[int]) -> dict[int, EventRow]:
     rows = EVENTS_GET.fetch_packed(connection, list(keys))
     unpack_blobs(connection, rows, _DATA, EVENTS_DATA)
     return {row[0]: EventRow._make(row) for row in rows}
+
+
+def since(
+    connection: Connection, namespace: str, pattern: str, *, received_min: int, after_key: int, limit: int
+) -> list[EventRow]:
+    """Events of a name received at a moment or later, by key, above a key."""
+    is_wild = pattern.endswith("*")
+    parameters = {
+        "namespace": namespace,
+        "name": pattern.removesuffix("*"),
+        "received_min": received_min,
+        "after_key": after_key,
+        "limit": limit,
+    }
+    rows = fetch_packed(connection, EVENTS_SINCE_LIKE if is_wild else EVENTS_SINCE, parameters)
+    unpack_blobs(connection, rows, _DATA, EVENTS_DATA)
+    rows.sort()
+    return [EventRow._make(row) for row in rows]
 
 
 def known_ids(connection: Connection, ids: Sequence[tuple[str, str]], received_after: int) -> set[tuple[str, str]]:

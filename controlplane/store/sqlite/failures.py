@@ -14,4 +14,5 @@ def encode(failure: Failure) -> str:
 
 def decode(text: str) -> Failure:
     """The failure of a column's text."""
-    return Failure._make(json.loads(text))
+    # One of an older version has fewer fields.
+    return Failure(*json.loads(text))

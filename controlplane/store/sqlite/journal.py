@@ -32,12 +32,16 @@ _STATES: Final = (None, *StepState)
 
 ENTRY_COLUMNS = """
   journal.run_id, journal.step_key, journal.kind, journal.state, journal.attempts, {output}, journal.output_encoding,
-  journal.failure, journal.started_at, journal.ended_at, journal.due_at, journal.event_ids
+  journal.failure, journal.started_at, journal.ended_at, journal.due_at, journal.event_ids, journal.other_run_id,
+  journal.target
 """
 _COLUMNS = (
-    "run_id, step_key, kind, state, attempts, output, output_encoding, failure, started_at, ended_at, due_at, event_ids"
+    "run_id, step_key, kind, state, attempts, output, output_encoding, failure, started_at, ended_at, due_at, event_ids, "
+    "other_run_id, target"
 )
-_VALUES = f"(?, ?, ?, ?, ?, {TEXT_OR_NULL}, ?, {TEXT_OR_NULL}, ?, {MOMENT_OR_NULL}, {MOMENT_OR_NULL}, {TEXT_OR_NULL})"
+_VALUES = (
+    f"(?, ?, ?, ?, ?, {TEXT_OR_NULL}, ?, {TEXT_OR_NULL}, ?, {MOMENT_OR_NULL}, {MOMENT_OR_NULL}, {TEXT_OR_NULL}, ?, ?)"
+)
 _SET = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[2:])
 _PACKED = packed("journal.seq, " + ENTRY_COLUMNS.format(output=packed_blob("journal.output", "journal.seq")))
 
@@ -145,6 +149,8 @@ def _values(rows: Sequence[JournalRow]) -> list[Any]:
         ended_at,
         due_at,
         event_ids,
+        other_run_id,
+        target,
     ) in rows:
         values += (
             run_id,
@@ -159,6 +165,8 @@ def _values(rows: Sequence[JournalRow]) -> list[Any]:
             NULL_MOMENT if ended_at is None else ended_at,
             NULL_MOMENT if due_at is None else due_at,
             json.dumps(event_ids) if event_ids else NULL_TEXT,
+            other_run_id,
+            target,
         )
     return values
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from controlplane.core import ids
-from controlplane.core.definition import FunctionRow
+from controlplane.core.definition import FunctionRow, FunctionState
 from controlplane.core.limits import MILLISECOND
 from controlplane.core.records import EventRow, RunRow
 from controlplane.store.interface import RunFilter, RunView
@@ -38,21 +38,41 @@ SELECT {_PACKED_VIEW} FROM (
   SELECT key FROM runs INDEXED BY runs_by_id WHERE {{conditions}} ORDER BY id DESC LIMIT :limit
 ) AS page CROSS JOIN runs ON runs.key = page.key {_NAMED}"""
 
-RUNS_LIST_OF_EVENT = f"""-- By events_by_id and runs_by_event.
+RUNS_LIST_OF_EVENT = f"""-- By events_by_id, runs_by_event and run_events.
 SELECT {_PACKED_VIEW} FROM (
-  SELECT key FROM runs INDEXED BY runs_by_event
+  SELECT id, key FROM runs INDEXED BY runs_by_event
   WHERE event_key IN (SELECT key FROM events WHERE namespace = :namespace AND id = :event_id) AND {{conditions}}
+  UNION
+  SELECT id, key FROM runs INDEXED BY runs_by_id
+  WHERE id IN (
+    SELECT run_id FROM run_events WHERE event_key IN (
+      SELECT key FROM events WHERE namespace = :namespace AND id = :event_id
+    )
+  ) AND {{conditions}}
   ORDER BY id DESC LIMIT :limit
 ) AS page CROSS JOIN runs ON runs.key = page.key {_NAMED}"""
 
-RUNS_OF_EVENTS = f"""-- By runs_by_event.
+RUNS_OF_EVENTS = f"""-- By runs_by_event and run_events.
 SELECT {_PACKED_VIEW} FROM (
-  SELECT key FROM runs WHERE event_key IN (SELECT value FROM json_each(:event_keys)) ORDER BY id LIMIT :limit
+  SELECT id, key FROM runs WHERE event_key IN (SELECT value FROM json_each(:event_keys))
+  UNION
+  SELECT id, key FROM runs WHERE id IN (
+    SELECT run_id FROM run_events WHERE event_key IN (SELECT value FROM json_each(:event_keys))
+  )
+  ORDER BY id LIMIT :limit
 ) AS page CROSS JOIN runs ON runs.key = page.key {_NAMED}"""
 
 EVENTS_LIST = f"""-- Backwards through the primary key, until there are enough that pass.
 SELECT {EVENT_COLUMNS.format(data="events.data")} FROM events NOT INDEXED
-WHERE namespace = :namespace AND key < :before_key AND (:name = '' OR name = :name) ORDER BY key DESC LIMIT :limit"""
+WHERE namespace = :namespace AND key < :before_key ORDER BY key DESC LIMIT :limit"""
+
+EVENTS_LIST_OF_NAME = f"""-- Backwards through events_by_name.
+SELECT {EVENT_COLUMNS.format(data="events.data")} FROM events
+WHERE namespace = :namespace AND name = :name AND key < :before_key ORDER BY key DESC LIMIT :limit"""
+
+RUN_EVENTS = """-- By run_events_by_run, and events by primary key.
+SELECT events.id FROM run_events JOIN events ON events.key = run_events.event_key
+WHERE run_events.run_id = ? ORDER BY run_events.position"""
 
 EVENTS_LIST_OF_ID = f"""-- Backwards through events_by_id.
 SELECT {EVENT_COLUMNS.format(data="events.data")} FROM events
@@ -71,14 +91,19 @@ SELECT {_PACKED_EVENT} FROM (
 FUNCTIONS_LIST = f"""-- In the order of functions_by_name.
 SELECT {FUNCTION_COLUMNS} FROM functions
 WHERE namespace = :namespace AND (app_id, function_id) > (:after_app_id, :after_function_id)
-  AND (:app_id = '' OR app_id = :app_id)
+  AND state <> {FunctionState.DELETED:d} AND (:app_id = '' OR app_id = :app_id)
 ORDER BY app_id, function_id LIMIT :limit"""
 
 
 def get_run(connection: Connection, namespace: str, run_id: str) -> RunView | None:
     """One run, with its output."""
     rows = fetch(connection, RUNS_VIEW, {"namespace": namespace, "run_id": run_id})
-    return _view(list(rows[0])) if rows else None
+    if not rows:
+        return None
+    view = _view(list(rows[0]))
+    if view.run.extra is None or not view.run.extra.more_events:
+        return view
+    return view._replace(more_event_ids=tuple(id_ for (id_,) in fetch(connection, RUN_EVENTS, (run_id,))))
 
 
 def list_runs(connection: Connection, filter_: RunFilter, *, before_id: str, limit: int) -> list[RunView]:
@@ -107,7 +132,7 @@ def list_events(
         "before_key": before_key or _KEY_MAX,
         "limit": limit,
     }
-    sql = EVENTS_LIST_OF_ID if id_ else EVENTS_LIST
+    sql = EVENTS_LIST_OF_ID if id_ else EVENTS_LIST_OF_NAME if name else EVENTS_LIST
     rows = fetch_until(connection, sql, parameters, blob=_DATA, bytes_max=bytes_max)
     return [EventRow._make(row) for row in rows]
 

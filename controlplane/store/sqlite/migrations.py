@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
+from controlplane.core.definition import FunctionState
 from controlplane.core.states import RunState
 from controlplane.errors import StoreError
 from controlplane.store.sqlite.connection import Connection
@@ -56,6 +57,77 @@ def m0001_first_tables(database: Database) -> None:
     _journal(database)
     _timers(database)
     _sessions(database)
+
+
+@MIGRATIONS()
+def m0002_whole_function_model(database: Database) -> None:
+    """Waits, signals, flow control and lanes, batches, and how deep events are in their lineage."""
+    for table, column in (
+        ("functions", f"state INTEGER NOT NULL DEFAULT {FunctionState.ACTIVE:d}"),
+        ("events", "depth INTEGER NOT NULL DEFAULT 0"),
+        ("runs", "lane INTEGER NOT NULL DEFAULT 0"),
+        ("runs", "depth INTEGER NOT NULL DEFAULT 0"),
+        ("runs", "extra TEXT"),
+        ("journal", "other_run_id TEXT NOT NULL DEFAULT ''"),
+        ("journal", "target TEXT NOT NULL DEFAULT ''"),
+    ):
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    database.execute("DROP INDEX runs_queued")
+    database.execute(
+        f"CREATE INDEX runs_queued ON runs (function_key, lane, queued_at, id) WHERE state = {RunState.QUEUED:d}"
+    )
+    # For the start of the server only: who holds slots.
+    database.execute("CREATE INDEX runs_in_flow ON runs (key) WHERE extra IS NOT NULL AND ended_at IS NULL")
+    database.table("events").create_index(["namespace", "name", "key"], index_name="events_by_name")
+    _run_events(database)
+    _waits(database)
+    _flow(database)
+
+
+def _run_events(database: Database) -> None:
+    # The first event of a batch stands in its run; these are the others.
+    _create_without_rowid(
+        database, "run_events", {"event_key": int, "run_id": str, "position": int}, pk=("event_key", "run_id")
+    )
+    database.table("run_events").create_index(["run_id"], index_name="run_events_by_run")
+
+
+def _waits(database: Database) -> None:
+    _create_without_rowid(
+        database,
+        "waits",
+        {
+            "run_id": str,
+            "step_key": str,
+            "position": int,
+            "namespace": str,
+            "event": str,
+            "path": str,
+            "value": str,
+            "expression": str,
+            "expires_at": int,
+        },
+        pk=("run_id", "step_key", "position"),
+    )
+    database.table("waits").create_index(["namespace", "event", "path", "value"], index_name="waits_by_value")
+    _create_without_rowid(
+        database,
+        "signals",
+        {"namespace": str, "signal": str, "run_id": str, "step_key": str},
+        pk=("namespace", "signal"),
+    )
+    database.table("signals").create_index(["run_id"], index_name="signals_by_run")
+
+
+def _flow(database: Database) -> None:
+    _create_without_rowid(
+        database,
+        "flow",
+        {"function_key": int, "kind": int, "key": int, "value": str, "expires_at": int, "holds_event": int},
+        pk=("function_key", "kind", "key"),
+    )
+    database.execute("CREATE INDEX flow_by_expiry ON flow (expires_at) WHERE expires_at IS NOT NULL")
+    database.execute("CREATE INDEX flow_by_event ON flow (holds_event) WHERE holds_event IS NOT NULL")
 
 
 def _functions(database: Database) -> None:

@@ -8,13 +8,14 @@ from controlplane.core.limits import MIB
 from controlplane.core.records import TimerKind
 from controlplane.core.states import ENDED
 from controlplane.store.interface import Swept
-from controlplane.store.sqlite import timers
+from controlplane.store.sqlite import timers, waits
 from controlplane.store.sqlite.connection import Connection
-from controlplane.store.sqlite.statement import Many, fetch_packed, packed
+from controlplane.store.sqlite.statement import Many, fetch_packed, fetch_value, packed
 
 #: No more than this is deleted of journals in one piece, but for the last run's.
 _ENTRIES_MAX: Final = 10_000
 _BYTES_MAX: Final = 16 * MIB
+_KEY_MAX: Final = 2**63 - 1
 
 SWEEP_RUNS_LOOK = f"""-- In the order of runs_by_id.
 SELECT {packed("id, key, state, created_at, ended_at, step_count, journal_bytes")} FROM (
@@ -37,6 +38,8 @@ SWEEP_EVENTS_LOOK = f"""-- By primary key; for each old event by runs_by_event, 
 SELECT {packed("key, received_at, can_go")} FROM (
   SELECT key, received_at, CASE WHEN received_at < :before THEN
     NOT EXISTS (SELECT 1 FROM runs WHERE runs.event_key = events.key)
+    AND NOT EXISTS (SELECT 1 FROM run_events WHERE run_events.event_key = events.key)
+    AND events.key < :held_from
     AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = events.source_run_id)
     AND NOT EXISTS (
       SELECT 1 FROM timers WHERE timers.subject = CAST(events.key AS TEXT) AND timers.kind = {TimerKind.EVENT:d}
@@ -44,6 +47,15 @@ SELECT {packed("key, received_at, can_go")} FROM (
   END AS can_go
   FROM events WHERE key > :cursor ORDER BY key LIMIT :limit
 )"""
+
+SWEEP_HELD_FROM = """-- The first of flow_by_event.
+SELECT min(holds_event) FROM flow WHERE holds_event IS NOT NULL"""
+
+SWEEP_RUN_EVENTS_DELETE = Many(
+    """-- By run_events_by_run.
+    DELETE FROM run_events WHERE run_id IN (VALUES {rows})""",
+    "(?)",
+)
 
 SWEEP_EVENTS_DELETE = Many(
     """-- By primary key.
@@ -82,14 +94,23 @@ def _sweep_runs(connection: Connection, *, before: int, limit: int, cursor: str)
         if len(rows) < limit:
             cursor = ""
     SWEEP_JOURNALS_DELETE.run(connection, list(ids))
+    SWEEP_RUN_EVENTS_DELETE.run(connection, list(ids))
     timers.delete_of_runs(connection, ids)
+    waits.delete_of_runs(connection, ids)
     SWEEP_RUNS_DELETE.run(connection, list(keys))
     return len(keys), cursor
 
 
 def _sweep_events(connection: Connection, *, before: int, limit: int, cursor: int) -> tuple[int, int]:
     """How many events were deleted, and the next cursor."""
-    rows = fetch_packed(connection, SWEEP_EVENTS_LOOK, {"before": before, "cursor": cursor, "limit": limit})
+    held_from = fetch_value(connection, SWEEP_HELD_FROM)
+    parameters = {
+        "before": before,
+        "cursor": cursor,
+        "limit": limit,
+        "held_from": _KEY_MAX if held_from is None else held_from,
+    }
+    rows = fetch_packed(connection, SWEEP_EVENTS_LOOK, parameters)
     rows.sort()
     deleted = SWEEP_EVENTS_DELETE.run(connection, [key for key, _, can_go in rows if can_go])
     is_end = len(rows) < limit or rows[-1][1] >= before

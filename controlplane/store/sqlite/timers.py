@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from controlplane.core.records import TimerKind, TimerRow
+from controlplane.core.records import RUN_TIMERS, TimerKind, TimerRow
 from controlplane.store.sqlite.connection import Connection
 from controlplane.store.sqlite.statement import Many, fetch, fetch_packed, fetch_value, packed
 
@@ -36,7 +36,7 @@ TIMERS_DELETE = Many(
 
 TIMERS_DELETE_OF_RUNS = Many(
     f"""-- By primary key.
-    DELETE FROM timers WHERE subject IN (VALUES {{rows}}) AND kind IN ({TimerKind.STEP:d}, {TimerKind.RUN:d})""",
+    DELETE FROM timers WHERE subject IN (VALUES {{rows}}) AND kind IN ({", ".join(f"{kind:d}" for kind in RUN_TIMERS)})""",
     "(?)",
 )
 

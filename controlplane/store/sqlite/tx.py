@@ -6,9 +6,19 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from controlplane.core.definition import FunctionRow
-from controlplane.core.records import EventRow, JournalRow, RunRow, SessionRow, TimerRow
+from controlplane.core.records import (
+    EventRow,
+    FlowKind,
+    FlowRow,
+    JournalRow,
+    RunRow,
+    SessionRow,
+    SignalRow,
+    TimerRow,
+    WaitRow,
+)
 from controlplane.store.interface import Swept, Tx
-from controlplane.store.sqlite import events, functions, journal, retention, runs, sessions, timers
+from controlplane.store.sqlite import events, flow, functions, journal, retention, runs, sessions, timers, waits
 from controlplane.store.sqlite.connection import Connection
 from controlplane.store.sqlite.events import EventKeys
 from controlplane.store.sqlite.live_runs import LiveRuns
@@ -90,6 +100,14 @@ class SqliteTx:
         """Store new events."""
         events.insert(self._connection, rows)
 
+    def events_since(
+        self, namespace: str, pattern: str, *, received_min: int, after_key: int, limit: int
+    ) -> list[EventRow]:
+        """Events of a name received at a moment or later, by key."""
+        return events.since(
+            self._connection, namespace, pattern, received_min=received_min, after_key=after_key, limit=limit
+        )
+
     # Functions
 
     def functions(self) -> list[FunctionRow]:
@@ -110,13 +128,17 @@ class SqliteTx:
         """The RUNNING runs whose lease these sessions hold."""
         return runs.of_sessions(self._connection, session_ids)
 
-    def functions_ready(self) -> set[int]:
-        """The keys of the functions that have QUEUED runs."""
-        return runs.functions_ready(self._connection)
+    def lanes_ready(self) -> list[tuple[int, int]]:
+        """The (function key, lane) pairs that have QUEUED runs, in order."""
+        return runs.lanes_ready(self._connection)
 
-    def claim_ready(self, function_key: int, limit: int) -> list[RunRow]:
-        """The oldest QUEUED runs of a function."""
-        return runs.claim_ready(self._connection, self._writer.live, function_key, limit)
+    def claim_ready(self, lanes: Sequence[tuple[int, int]], limit: int) -> list[RunRow]:
+        """The oldest QUEUED runs of each of these lanes."""
+        return runs.claim_ready(self._connection, self._writer.live, lanes, limit)
+
+    def runs_in_flow(self) -> list[RunRow]:
+        """The runs that may hold slots."""
+        return runs.in_flow(self._connection)
 
     def insert_runs(self, rows: Sequence[RunRow]) -> None:
         """Store new runs."""
@@ -166,6 +188,54 @@ class SqliteTx:
         """Make these the only CRON timers of a function."""
         timers.replace_cron(self._connection, function_key, rows)
 
+    # Waits
+
+    def wait_shapes(self) -> set[tuple[str, str, str]]:
+        """The (namespace, event, path) triples that any wait has."""
+        return waits.shapes(self._connection)
+
+    def find_waits(self, keys: Sequence[tuple[str, str, str, str]]) -> list[WaitRow]:
+        """The waits with one of these (namespace, event, path, value)."""
+        return waits.find(self._connection, keys)
+
+    def insert_waits(self, rows: Sequence[WaitRow]) -> None:
+        """Store new waits."""
+        waits.insert(self._connection, rows)
+
+    def delete_waits(self, keys: Sequence[tuple[str, str, int]]) -> None:
+        """Delete the waits of these (run id, step key, position)."""
+        waits.delete(self._connection, keys)
+
+    def delete_waits_of(self, run_ids: Iterable[str]) -> None:
+        """Delete all waits and signals of these runs."""
+        waits.delete_of_runs(self._connection, run_ids)
+
+    def signals(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], SignalRow]:
+        """Who waits for these (namespace, signal) pairs."""
+        return waits.signals(self._connection, keys)
+
+    def upsert_signals(self, rows: Sequence[SignalRow]) -> None:
+        """Store who waits for a signal."""
+        waits.upsert_signals(self._connection, rows)
+
+    def delete_signals(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Nobody waits for these (namespace, signal) pairs any more."""
+        waits.delete_signals(self._connection, keys)
+
+    # Flow control
+
+    def flow_rows(self, keys: Sequence[tuple[int, FlowKind, int]]) -> dict[tuple[int, FlowKind, int], FlowRow]:
+        """What is remembered of these (function key, kind, key)."""
+        return flow.get(self._connection, keys)
+
+    def upsert_flow_rows(self, rows: Sequence[FlowRow]) -> None:
+        """Store what is to be remembered."""
+        flow.upsert(self._connection, rows)
+
+    def delete_flow_rows(self, keys: Sequence[tuple[int, FlowKind, int]]) -> None:
+        """Forget these (function key, kind, key)."""
+        flow.delete(self._connection, keys)
+
     # Sessions
 
     def sessions(self) -> list[SessionRow]:
@@ -187,3 +257,7 @@ class SqliteTx:
         return retention.sweep(
             self._connection, before=before, limit=limit, run_cursor=run_cursor, event_cursor=event_cursor
         )
+
+    def sweep_flow_rows(self, *, now: int, limit: int) -> int:
+        """Delete flow rows that have expired."""
+        return flow.sweep(self._connection, now=now, limit=limit)
