@@ -8,7 +8,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from controlplane.client_commands.problems import Failed, Problem, Unreachable, Wrong
+from controlplane.client_commands.problems import Failed, Missing, Problem, Unreachable, Wrong
 
 _ELSEWHERE: Final = "Another address: --address HOST:PORT, or STEPLANE_ADDRESS."
 
@@ -67,6 +67,8 @@ def call_problem(error: grpc.RpcError, address: str, *, tls: bool) -> Problem:
     match code:
         case grpc.StatusCode.INVALID_ARGUMENT:
             return Wrong(_refusal(error, said))
+        case grpc.StatusCode.NOT_FOUND:
+            return Missing(said or code.name)
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.UNIMPLEMENTED | grpc.StatusCode.UNKNOWN:
             return _connection_problem(code, said, address, tls=tls)
         case grpc.StatusCode.DEADLINE_EXCEEDED:

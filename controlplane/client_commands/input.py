@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import click
 
 from controlplane.client_commands.show.times import parse_duration, parse_moment
 
+_NUMBERED: Final = re.compile(r"#\d+$")
+
 
 def json_object(value: str) -> bytes:
     """A JSON object: given as it is, as `@FILE`, or as `-` for standard input."""
-    text = _json_text(value)
-    try:
-        found = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"that is not JSON: {error}") from None
+    text, found = _read_json(value)
     if not isinstance(found, dict):
         raise click.BadParameter('a JSON object is needed, for example {"id": 1}')
+    return text.encode()
+
+
+def json_value(value: str) -> bytes:
+    """Any JSON: given as it is, as `@FILE`, or as `-` for standard input."""
+    text, _ = _read_json(value)
     return text.encode()
 
 
@@ -40,10 +45,31 @@ def moment(value: str) -> datetime:
     return found
 
 
-def split_function(text: str) -> tuple[str, str]:
-    """The app (empty if not given) and the id of a function written `app/function` or `function`."""
+class FunctionName(NamedTuple):
+    """A function as users name it."""
+
+    app_id: str = ""
+    """Empty if not given."""
+    function_id: str = ""
+
+
+def split_function(text: str) -> FunctionName:
+    """The name of a function written `app/function` or `function`."""
     app_id, _, function_id = text.rpartition("/")
-    return app_id, function_id
+    return FunctionName(app_id, function_id)
+
+
+def step_key(text: str) -> str:
+    """A step's key, written as it is, or without the number if the step's id was used once: `name` for `name#0`."""
+    return text if not text or _NUMBERED.search(text) else f"{text}#0"
+
+
+def _read_json(value: str) -> tuple[str, object]:
+    text = _json_text(value)
+    try:
+        return text, json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"that is not JSON: {error}") from None
 
 
 def _json_text(value: str) -> str:

@@ -36,6 +36,10 @@ class Failed(Problem):
     exit_code = 1
 
 
+class Missing(Failed):
+    """What was asked about does not exist."""
+
+
 class Wrong(Problem):
     """The command, or what it was given, is wrong."""
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from controlplane.client_commands.command import client_command, limit_option
-from controlplane.client_commands.input import moment, split_function
+from controlplane.client_commands.input import split_function
+from controlplane.client_commands.selection import STATES, since_option, state_option, until_option
 from controlplane.client_commands.show.times import to_micros
 
 if TYPE_CHECKING:
     from controlplane.client_commands.session import Session
-
-_STATES: Final = ("queued", "running", "waiting", "completed", "failed", "cancelled")
 
 
 @client_command(
@@ -26,28 +25,28 @@ _STATES: Final = ("queued", "running", "waiting", "completed", "failed", "cancel
     ),
 )
 @click.option("--function", default="", metavar="[APP/]FUNCTION", help="Only of this function.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(_STATES, case_sensitive=False),
-    metavar="STATE",
-    help="Only in this state; may be given again. One of " + ", ".join(_STATES) + ".",
-)
+@state_option(STATES)
 @click.option("--event", "event_id", default="", metavar="ID", help="Only those that this event started.")
-@click.option("--since", type=moment, help="Only those created since: ISO 8601, or so long ago (90s, 10m, 2h, 3d).")
+@since_option()
+@until_option()
 @limit_option(20)
 def runs(
-    session: Session, *, function: str, states: tuple[str, ...], event_id: str, since: datetime | None, limit: int
+    session: Session,
+    *,
+    function: str,
+    states: tuple[str, ...],
+    event_id: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
 ) -> None:
     """List runs, newest first."""
-    app_id, function_id = split_function(function)
     listed = session.server.list_runs(
-        app_id=app_id,
-        function_id=function_id,
+        function=split_function(function),
         states=states,
         event_id=event_id,
         since=to_micros(since) if since else None,
+        until=to_micros(until) if until else None,
         limit=limit,
     )
     session.screen.runs(listed)

@@ -6,20 +6,25 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 # Before gRPC is imported, which would tell each failed handshake in its own words too.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from rich.console import Console
 
+from controlplane.client_commands.connection import Target, Tls
 from controlplane.client_commands.follow import FOLLOWED_MAX, follow_run, follow_runs
+from controlplane.client_commands.order import Order, give_order
 from controlplane.client_commands.problems import Failed, Wrong
-from controlplane.client_commands.server import Server, Target, Tls
+from controlplane.client_commands.server import Server
 from controlplane.client_commands.show.screen import Screen
+
+if TYPE_CHECKING:
+    from controlplane.client_commands.steering import Progress
 
 SHARED_OPTIONS: Final = ("address", "namespace", "as_json", "timeout", "tls", "tls_ca", "client_cert", "client_key")
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
@@ -36,8 +41,16 @@ class Session(NamedTuple):
         """Show how the runs that an event started go, until all have ended; raises `Failed` unless all completed."""
         runs = self.server.list_runs(event_id=event_id, limit=FOLLOWED_MAX).items
         if not runs:
-            raise Failed("it started no run", remedy="Which functions there are: steplane functions")
+            raise Failed(
+                "it started no run", remedy="Does any function wait for it, or collect events first? steplane functions"
+            )
         follow_runs(self.server, self.screen, [run.id for run in reversed(runs)])
+
+    def give_order(
+        self, verb: str, done: str, send: Callable[[bool], Iterator[Progress]], *, dry_run: bool, yes: bool
+    ) -> None:
+        """Do something with all runs that match, or only count them; asks first unless `yes`."""
+        give_order(self.screen, Order(verb, done, send), dry_run=dry_run, yes=yes)
 
     def follow_run(self, run_id: str) -> None:
         """Show how a run goes, with its steps, until it has ended; raises `Failed` unless it completed."""

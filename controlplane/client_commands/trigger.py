@@ -34,8 +34,7 @@ def trigger(session: Session, *, function: str, data: bytes, event_id: str, wait
     The app may be left out if only one app has a function of that id. JSON is the data of the event that the run gets:
     as it is, @FILE, or - for standard input. Prints the run's id.
     """
-    app_id, function_id = split_function(function)
-    answer = session.server.trigger(app_id=app_id, function_id=function_id, data=data, event_id=event_id)
+    answer = session.server.trigger(split_function(function), data=data, event_id=event_id)
     session.screen.triggered(answer.event_id, answer.run_id)
     if not answer.run_id:
         return

@@ -51,6 +51,11 @@ def run(
     attempt: int = 0,
     steps: int = 0,
     trace: str = TRACE,
+    need: run_pb2.RunNeed = run_pb2.RUN_NEED_UNSPECIFIED,
+    queued: float | None = None,
+    event_ids: tuple[str, ...] = (),
+    replay_of: str = "",
+    deliveries: int = 0,
 ) -> run_pb2.Run:
     """A run that was queued at the start."""
     app_id, function_id = function.split("/")
@@ -66,12 +71,17 @@ def run(
         attempt=attempt,
         step_count=steps,
         create_time=at(0),
-        start_time=at(0.004),
+        start_time=at(0.004) if state != run_pb2.RUN_STATE_SKIPPED else None,
         end_time=at(took) if took is not None else None,
         due_time=at(due) if due is not None else None,
         output=payload_pb2.Payload(data=output) if output is not None else None,
         failure=failure,
         traceparent=traceparent(trace),
+        need=need,
+        queue_time=at(queued) if queued is not None else None,
+        event_ids=event_ids,
+        replay_of=replay_of,
+        deliveries=deliveries,
     )
 
 
@@ -86,6 +96,8 @@ def step(
     output: bytes | None = None,
     failure: payload_pb2.Failure | None = None,
     event_ids: tuple[str, ...] = (),
+    target: str = "",
+    run_id: str = "",
 ) -> run_pb2.JournalEntry:
     """A step that began a tenth of a second after the start."""
     return run_pb2.JournalEntry(
@@ -100,4 +112,6 @@ def step(
         due_time=at(due) if due is not None else None,
         event_ids=event_ids,
         traceparent=traceparent(),
+        target=target,
+        run_id=run_id,
     )

@@ -11,9 +11,10 @@ from typing import cast
 import pytest
 from rich.console import Console
 
+from controlplane.client_commands.connection import Listed
 from controlplane.client_commands.follow import follow_run, follow_runs
 from controlplane.client_commands.problems import Failed, Unreachable
-from controlplane.client_commands.server import Listed, Server
+from controlplane.client_commands.server import Server
 from controlplane.client_commands.show.screen import Screen
 from controlplane.gen.steplane.v1 import run_pb2
 from tests.cli.messages import SECOND, START, run, step

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from controlplane.client_commands.input import json_object, moment, split_function
+from controlplane.client_commands.input import json_object, json_value, moment, split_function, step_key
 
 
 @click.command()
@@ -81,3 +81,25 @@ def test_functions_are_named_with_or_without_their_app() -> None:
     """The app may be left out."""
     assert split_function("shop/checkout") == ("shop", "checkout")
     assert split_function("checkout") == ("", "checkout")
+
+
+@pytest.mark.parametrize("text", ["null", "[1, 2]", '"x"', '{"a": 1}'])
+def test_any_json_is_a_value(text: str) -> None:
+    """Where any JSON will do, it is taken byte for byte."""
+    assert json_value(text) == text.encode()
+
+
+@pytest.mark.parametrize("text", ["", "{1}", "NaN"])
+def test_what_is_no_json_is_no_value(text: str) -> None:
+    """It is refused."""
+    with pytest.raises(click.BadParameter, match="that is not JSON"):
+        json_value(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("charge", "charge#0"), ("charge#0", "charge#0"), ("charge#12", "charge#12"), ("a#b", "a#b#0"), ("", "")],
+)
+def test_steps_are_named_with_or_without_their_number(text: str, key: str) -> None:
+    """The number may be left out of the first step of an id."""
+    assert step_key(text) == key

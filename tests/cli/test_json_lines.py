@@ -58,6 +58,48 @@ def test_a_function_as_json() -> None:
     assert data["triggers"] == [{"event": {"event": "x", "expression": None}}]
 
 
+def test_a_functions_options_as_json() -> None:
+    """Flow control has the names and the words of the contract; an option that is not set is null."""
+    limit = function_pb2.ConcurrencyLimit(
+        limit=3, scope=function_pb2.CONCURRENCY_SCOPE_APP, hold=function_pb2.CONCURRENCY_HOLD_RUN
+    )
+    singleton = function_pb2.Singleton(key="event.data.id", mode=function_pb2.SINGLETON_MODE_CANCEL)
+    definition = function_pb2.FunctionDefinition(app_id="a", concurrency=[limit], singleton=singleton)
+    paused = function_pb2.FUNCTION_STATE_PAUSED
+    data = function_data(function_pb2.Function(definition=definition, state=paused))
+    assert data["state"] == "paused"
+    assert data["concurrency"] == [{"limit": 3, "key": None, "scope": "app", "hold": "run"}]
+    assert data["singleton"] == {"key": "event.data.id", "mode": "cancel"}
+    assert data["debounce"] is None
+
+
+def test_what_a_run_needs_and_where_it_came_from_as_json() -> None:
+    """The state that two words tell to people is one word, as `--state` takes it."""
+    shown = run(
+        "R2",
+        "a/b",
+        run_pb2.RUN_STATE_QUEUED,
+        event_id="E1",
+        event_ids=("E1", "E2"),
+        need=run_pb2.RUN_NEED_WORKER,
+        queued=5,
+        replay_of="R1",
+        deliveries=2,
+    )
+    data = run_data(shown)
+    assert (data["need"], data["queue_time"]) == ("worker", "2026-01-01T11:00:05Z")
+    assert (data["event_ids"], data["replay_of"], data["deliveries"]) == (["E1", "E2"], "R1", 2)
+    assert run_data(run("R1", "a/b", run_pb2.RUN_STATE_SET_ASIDE, event_id="E1"))["state"] == "set_aside"
+
+
+def test_steps_that_wait_as_json() -> None:
+    """What they wait for, and the run that they invoked."""
+    steps = [step("a#0", kind=run_pb2.STEP_KIND_INVOKE, target="a/c", run_id="R2", event_ids=("E2",))]
+    data = run_data(run("R1", "a/b", run_pb2.RUN_STATE_WAITING, event_id="E1"), steps)
+    (shown,) = data["steps"]
+    assert (shown["kind"], shown["target"], shown["run_id"]) == ("invoke", "a/c", "R2")
+
+
 def test_a_lineage_as_json() -> None:
     """Flat lists of events and of runs with their steps; nothing is nested deeper, however deep the tree is."""
     lineage = run_pb2.GetLineageResponse(

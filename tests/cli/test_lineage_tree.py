@@ -11,6 +11,7 @@ from controlplane.gen.steplane.v1 import payload_pb2, run_pb2
 from tests.cli.messages import SECOND, START, event, run, step
 
 SEND = run_pb2.STEP_KIND_SEND_EVENTS
+INVOKE = run_pb2.STEP_KIND_INVOKE
 Drawn = Callable[..., str]
 IsGolden = Callable[[str, str], None]
 
@@ -54,6 +55,44 @@ def test_a_lineage_is_drawn_as_a_tree(drawn: Drawn, is_golden: IsGolden) -> None
         ],
     )
     is_golden("lineage", drawn(lineage_tree(lineage, Pen(START + 30 * SECOND, UTC), Cut())))
+
+
+def test_what_runs_do_with_one_another_is_drawn(drawn: Drawn, is_golden: IsGolden, pen: Pen) -> None:
+    """An invoked run hangs below its step, what was told of a run's end below the run; skips have their reason."""
+    failure = payload_pb2.Failure(name="ValueError", message="card declined")
+    skipped = payload_pb2.Failure(name="Skipped", message="its rate limit is reached", reason="SKIPPED")
+    lineage = run_pb2.GetLineageResponse(
+        events=[
+            event("E1", "shop/order.created"),
+            event("E2", "steplane/function.invoked", source=("R1", "charge#0")),
+            event("E3", "steplane/function.failed", source=("R1", "")),
+            event("E4", "steplane/function.invoked", source=("R1", "mail#0")),
+        ],
+        runs=[
+            run("R1", "shop/checkout", run_pb2.RUN_STATE_FAILED, event_id="E1", took=1, failure=failure),
+            run("R2", "audit/log", run_pb2.RUN_STATE_SKIPPED, event_id="E1", took=0, failure=skipped),
+            run("R3", "shop/charge", run_pb2.RUN_STATE_COMPLETED, event_id="E2", event_ids=("E2", "E4"), took=1),
+            run("R4", "shop/checkout-on-failure", run_pb2.RUN_STATE_COMPLETED, event_id="E3", took=2),
+        ],
+        journals=[
+            run_pb2.RunJournal(
+                run_id="R1",
+                entries=[
+                    step("paid#0", kind=run_pb2.STEP_KIND_WAIT_FOR_EVENT, target="shop/paid"),
+                    step("charge#0", kind=INVOKE, target="shop/charge", event_ids=("E2",), run_id="R3"),
+                    step("wake#0", kind=run_pb2.STEP_KIND_SEND_SIGNAL, target="order-1", run_id="R9"),
+                    step("mail#0", kind=INVOKE, target="shop/charge", event_ids=("E4",), run_id="R3"),
+                ],
+            )
+        ],
+    )
+    is_golden("lineage_invoked", drawn(lineage_tree(lineage, pen, Cut())))
+
+
+def test_a_lineage_may_begin_with_the_end_of_a_run(drawn: Drawn, pen: Pen) -> None:
+    """An event that the server told is shown with the run that it is about."""
+    lineage = run_pb2.GetLineageResponse(events=[event("E1", "steplane/function.failed", source=("R1", ""))])
+    assert "told of the end of run R1" in drawn(lineage_tree(lineage, pen, Cut()))
 
 
 def _fan_out(count: int, state: run_pb2.RunState = run_pb2.RUN_STATE_COMPLETED) -> run_pb2.GetLineageResponse:

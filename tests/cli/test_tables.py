@@ -26,6 +26,7 @@ RUNS = [
 ]
 EVENTS = [
     event("01JH3Z8V6T0000000000000003", "shop/order.paid", source=("01JH3Z8V6T0000000000000001", "notify#1")),
+    event("01JH3Z8V6T0000000000000004", "steplane/function.failed", source=("01JH3Z8V6T0000000000000001", "")),
     event("order-1", "shop/order.created"),
 ]
 
@@ -48,7 +49,7 @@ def test_ids_are_never_cut(drawn: Drawn, pen: Pen) -> None:
 
 
 def test_functions_are_a_table(drawn: Drawn, is_golden: IsGolden, pen: Pen) -> None:
-    """A row a function, with all its triggers, and whether any worker serves it."""
+    """A row a function, with all its triggers, its state, and whether any worker serves it."""
     functions = [
         function_pb2.Function(
             definition=function_pb2.FunctionDefinition(
@@ -65,7 +66,12 @@ def test_functions_are_a_table(drawn: Drawn, is_golden: IsGolden, pen: Pen) -> N
             version=2,
             update_time=at(0),
             live_sessions=live,
+            state=state,
         )
-        for live in (0, 3)
+        for live, state in (
+            (0, function_pb2.FUNCTION_STATE_DISABLED),
+            (3, function_pb2.FUNCTION_STATE_ACTIVE),
+            (1, function_pb2.FUNCTION_STATE_PAUSED),
+        )
     ]
     is_golden("functions", drawn(functions_table(functions, pen, 100), width=100))

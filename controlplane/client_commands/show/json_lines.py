@@ -7,6 +7,7 @@ moments are RFC 3339 in UTC; what is not there is null.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from controlplane.gen.steplane.v1 import function_pb2, payload_pb2, run_pb2
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_ENUM_PREFIXES: Final = ("RUN_STATE_", "STEP_STATE_", "STEP_KIND_")
+_WORD_START: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def line(data: object) -> str:
@@ -107,9 +108,7 @@ def _enum_word(value: int, enum: Any) -> str | int | None:
     if value == 0:
         return None
     name: str = known.name
-    for prefix in _ENUM_PREFIXES:
-        name = name.removeprefix(prefix)
-    return name.lower()
+    return name.lower().removeprefix(_WORD_START.sub("_", enum.name).lower() + "_")
 
 
 _MESSAGES: Final[dict[str, Callable[[Any], Any]]] = {

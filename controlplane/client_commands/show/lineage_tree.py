@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from controlplane.client_commands.show.run_page import run_status, step_status, trace_id
+from controlplane.client_commands.show.run_page import run_status, step_action, step_status, trace_id
 from controlplane.client_commands.show.times import micros
 from controlplane.client_commands.show.words import (
     EVENT_LOOK,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from controlplane.client_commands.show.pen import Pen
 
 _SETTLED: Final = run_pb2.STEP_STATE_COMPLETED
+_PLAIN: Final = frozenset({run_pb2.STEP_KIND_UNSPECIFIED, run_pb2.STEP_KIND_RUN, run_pb2.STEP_KIND_SEND_EVENTS})
+"""Kinds that need no word."""
 
 
 class Cut(NamedTuple):
@@ -38,7 +40,7 @@ class Cut(NamedTuple):
     depth: int = 10
     """Events below one another."""
     children: int = 20
-    """Events below one step, and steps below one run."""
+    """Events below one step or run, and steps below one run."""
 
 
 def lineage_tree(lineage: run_pb2.GetLineageResponse, pen: Pen, cut: Cut) -> Tree:
@@ -58,7 +60,8 @@ class _Drawing:
         self._steps = {journal.run_id: journal.entries for journal in lineage.journals}
         self._runs: dict[str, list[run_pb2.Run]] = {}
         for run in lineage.runs:
-            self._runs.setdefault(run.event_id, []).append(run)
+            for event_id in run.event_ids or (run.event_id,):
+                self._runs.setdefault(event_id, []).append(run)
         self._sent: dict[tuple[str, str], list[run_pb2.EventRecord]] = {}
         for record in lineage.events[1:]:
             self._sent.setdefault((record.source_run_id, record.source_step_key), []).append(record)
@@ -75,9 +78,13 @@ class _Drawing:
         return tree
 
     def _draw_runs(self, node: Tree, record: run_pb2.EventRecord, depth: int) -> None:
-        runs = [run for run in self._runs.get(record.event.id, ()) if run.id not in self._drawn]
+        found = self._runs.get(record.event.id, ())
+        runs = [run for run in found if run.id not in self._drawn]
         if not runs and record is self._root and not self._truncated:
             node.add(Text("it started no run", "yellow"))
+        for run in found:
+            if run.event_ids and run.id in self._drawn:
+                node.add(Text(f"in the batch of run {run.id}", "dim"))
         self._drawn.update(run.id for run in runs)
         for run in runs:
             self._draw_steps(node.add(self._run_label(run)), run, depth)
@@ -94,6 +101,8 @@ class _Drawing:
             self._draw_sent(node.add(self._step_label(step)), sent, depth)
         if hidden:
             node.add(_hidden_steps(hidden))
+        # What the server told of the run's end.
+        self._draw_sent(node, self._sent.get((run.id, ""), ()), depth)
 
     def _draw_sent(self, node: Tree, sent: Sequence[run_pb2.EventRecord], depth: int) -> None:
         if not sent:
@@ -117,7 +126,8 @@ class _Drawing:
         label.append("  ").append_text(self._pen.moment(micros(self._root.receive_time)))
         if self._root.source_run_id:
             step = printable(step_name(self._root.source_step_key))
-            label.append(f"\nsent by step {step} of run {self._root.source_run_id}", "dim")
+            source = f"sent by step {step}" if step else "told of the end"
+            label.append(f"\n{source} of run {self._root.source_run_id}", "dim")
         return label.append(f"\ntrace {self._trace}", "dim")
 
     def _event_label(self, record: run_pb2.EventRecord) -> Text:
@@ -139,9 +149,11 @@ class _Drawing:
 
     def _step_label(self, step: run_pb2.JournalEntry) -> Text:
         label = Text.assemble(self._pen.symbol(step_look(step.state)), " ", printable(step_name(step.step_key)))
-        if step.kind == run_pb2.STEP_KIND_SLEEP:
-            label.append("  sleep", "dim")
-        if step.event_ids:
+        if step.kind not in _PLAIN:
+            label.append("  ").append_text(step_action(step))
+        if step.kind == run_pb2.STEP_KIND_SEND_SIGNAL and step.run_id:
+            label.append(f" to run {step.run_id}", "dim")
+        if step.kind == run_pb2.STEP_KIND_SEND_EVENTS:
             label.append(f"  {count(len(step.event_ids), 'event')}", "dim")
         return label.append("  ").append_text(step_status(step, self._pen))
 

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from controlplane.client_commands.show import json_lines
-from controlplane.client_commands.show.tables import add_filler, plain_table
+from controlplane.client_commands.show.tables import ID_WIDTH, add_filler, plain_table
 from controlplane.client_commands.show.times import absolute, duration, micros, relative
 from controlplane.client_commands.show.words import (
     ENDED,
+    NEEDS,
     STEP_KINDS,
     count,
     function_name,
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
     from controlplane.gen.steplane.v1 import payload_pb2
 
 _RESULT_WIDTH: Final = 60
+_BATCH_WIDTH: Final = 200
+_TARGET_WIDTH: Final = 60
 _OUTPUT_LINES: Final = 100
+_GIVING: Final = frozenset(
+    {
+        run_pb2.STEP_KIND_RUN,
+        run_pb2.STEP_KIND_WAIT_FOR_EVENT,
+        run_pb2.STEP_KIND_INVOKE,
+        run_pb2.STEP_KIND_WAIT_FOR_SIGNAL,
+    }
+)
+"""Steps whose output is worth a look."""
 
 
 def run_page(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: Pen) -> RenderableType:
@@ -49,6 +61,8 @@ def run_page(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: Pen) 
         parts += [Text(), *_failure(run.failure, pen)]
     if run.HasField("output"):
         parts += [Text(), Text("output", "bold dim"), _output(run.output)]
+    if run.state == run_pb2.RUN_STATE_SET_ASIDE:
+        parts += [Text(), Text(f"To queue it again, once its code is mended: steplane release {run.id}", "dim")]
     return Group(*parts)
 
 
@@ -68,8 +82,14 @@ def run_status(run: run_pb2.Run, pen: Pen) -> Text:
     look = run_look(run.state)
     text = Text(look.word, look.style)
     created, ended = micros(run.create_time), micros(run.end_time)
-    if run.state in ENDED:
+    if run.state == run_pb2.RUN_STATE_SKIPPED:
+        pass  # at once, before it began
+    elif run.state in ENDED:
         text.append(f" {'in' if run.state == run_pb2.RUN_STATE_COMPLETED else 'after'} {pen.since(created, ended)}")
+    elif run.state == run_pb2.RUN_STATE_QUEUED and run.need in NEEDS:
+        # Its priority may have moved its place in the queue to before it was made, or ahead of now.
+        queued = max(micros(run.queue_time), created)
+        text.append(f", {NEEDS[run.need]}, for {pen.since(queued, 0)}")
     elif run.HasField("due_time"):
         text.append(f", goes on {relative(micros(run.due_time), pen.now)}")
     else:
@@ -93,8 +113,10 @@ def step_status(step: run_pb2.JournalEntry, pen: Pen) -> Text:
             text.append(f"failed after {duration(ended - started)}", "red")
         case run_pb2.STEP_STATE_RETRYING:
             text.append(f"to be tried again {relative(due, pen.now)}", "yellow")
-        case _:
+        case _ if due:
             text.append(f"until {absolute(due, pen.zone)}, {relative(due, pen.now)}", "yellow")
+        case _:
+            text.append(f"waits, {pen.since(started, 0)} so far", "yellow")
     if step.attempts > 1:
         text.append(f", {step.attempts} attempts", "yellow")
     if step.HasField("failure"):
@@ -111,14 +133,26 @@ def _details(run: run_pb2.Run, pen: Pen) -> Table:
     grid.add_row("function", Text(printable(function_name(run))))
     grid.add_row("state", Text.assemble(pen.symbol(run_look(run.state)), " ", run_status(run, pen)))
     grid.add_row("event", Text.assemble(printable(run.event_name), (f"  {printable(run.event_id)}", "dim")))
+    if run.event_ids:
+        ids = one_line(", ".join(run.event_ids), _BATCH_WIDTH)
+        grid.add_row("batch", Text.assemble(count(len(run.event_ids), "event"), (f"  {ids}", "dim")))
+    if run.replay_of:
+        grid.add_row("replays", Text(run.replay_of))
     grid.add_row("created", pen.moment(created))
     if started:
         grid.add_row("started", pen.moment(started).append(f", {duration(started - created)} in the queue", "dim"))
     if ended:
         grid.add_row("ended", pen.moment(ended))
-    grid.add_row("leases", Text(str(run.epoch)))
+    grid.add_row("leases", _leases(run))
     grid.add_row("trace", Text(trace_id(run.traceparent)))
     return grid
+
+
+def _leases(run: run_pb2.Run) -> Text:
+    text = Text(str(run.epoch))
+    if run.deliveries > 1:
+        text.append(f", the last {run.deliveries} without a report", "yellow")
+    return text
 
 
 def trace_id(traceparent: str) -> str:
@@ -128,13 +162,15 @@ def trace_id(traceparent: str) -> str:
 
 def _steps_table(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: Pen) -> Table:
     table = plain_table("", "step", "kind", "at", "status")
+    if any(step.run_id for step in steps):
+        table.columns[2].min_width = len("run ") + ID_WIDTH
     add_filler(table, "result")
     origin = micros(run.create_time)
     for step in steps:
         table.add_row(
             pen.symbol(step_look(step.state)),
             Text(printable(step_name(step.step_key))),
-            Text(STEP_KINDS.get(step.kind, "unknown"), "dim"),
+            _step_kind(step),
             Text(f"+{duration(micros(step.start_time) - origin)}", "dim"),
             step_status(step, pen),
             _step_result(step),
@@ -142,19 +178,35 @@ def _steps_table(run: run_pb2.Run, steps: Sequence[run_pb2.JournalEntry], pen: P
     return table
 
 
+def _step_kind(step: run_pb2.JournalEntry) -> Text:
+    text = step_action(step)
+    return text.append(f"\nrun {step.run_id}") if step.run_id else text
+
+
+def step_action(step: run_pb2.JournalEntry) -> Text:
+    """What a step does, and with what."""
+    words = [STEP_KINDS.get(step.kind, "unknown"), one_line(step.target, _TARGET_WIDTH)]
+    return Text(" ".join(filter(None, words)), "dim")
+
+
 def _step_result(step: run_pb2.JournalEntry) -> Text:
-    if step.event_ids:
+    if step.event_ids and step.kind == run_pb2.STEP_KIND_SEND_EVENTS:
         return Text(
             f"{count(len(step.event_ids), 'event')}: {one_line(', '.join(step.event_ids), _RESULT_WIDTH)}", "dim"
         )
-    if step.HasField("output") and step.kind == run_pb2.STEP_KIND_RUN:
+    if step.HasField("output") and step.kind in _GIVING:
         return Text(one_line(json_lines.line(json_lines.payload_data(step.output)), _RESULT_WIDTH), "dim")
     return Text()
 
 
 def _failure(failure: payload_pb2.Failure, pen: Pen) -> list[RenderableType]:
     where = f" in step {printable(step_name(failure.step_key))}" if failure.step_key else ""
-    parts: list[RenderableType] = [Text(f"failure{where}", "bold dim"), pen.failure(failure)]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"failure{where}", "bold dim"), (f"  {printable(failure.reason)}" if failure.reason else "", "dim")
+        ),
+        pen.failure(failure),
+    ]
     if failure.stack:
         parts.append(Text(printable(failure.stack.rstrip()), "dim"))
     return parts

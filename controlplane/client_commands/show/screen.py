@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from controlplane.client_commands.show import json_lines, run_page, tables
+from controlplane.client_commands.show.function_page import function_page
 from controlplane.client_commands.show.lineage_tree import Cut, lineage_tree
 from controlplane.client_commands.show.pen import Pen
-from controlplane.client_commands.show.words import count, printable, run_look
+from controlplane.client_commands.show.words import count, defined_name, function_look, printable, run_look
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from rich.console import Console, RenderableType
 
-    from controlplane.client_commands.server import Listed
+    from controlplane.client_commands.connection import Listed
+    from controlplane.client_commands.steering import Progress
     from controlplane.gen.steplane.v1 import function_pb2, run_pb2
 
 
@@ -89,12 +91,62 @@ class Screen:
         else:
             self._print(run_page.progress_line(run, self.pen()))
 
-    def cancelled(self, run: run_pb2.Run) -> None:
-        """A run was cancelled."""
+    def steered(self, run: run_pb2.Run) -> None:
+        """A run, as an order left it."""
         if self.as_json:
             self._json(json_lines.run_data(run))
         else:
             self._print(Text.assemble("run ", (run.id, "bold"), " is ", self.pen().state(run_look(run.state))))
+
+    def replayed(self, run: run_pb2.Run) -> None:
+        """A new run that replays another."""
+        if self.as_json:
+            self._json(json_lines.run_data(run))
+        else:
+            self._print(Text.assemble("run ", (run.id, "bold"), f" replays {run.replay_of}"))
+
+    def ordered(self, progress: Progress, done: str, *, dry_run: bool) -> None:
+        """How far an order to many runs came."""
+        if self.as_json:
+            self._json({"seen": progress.seen, done: progress.done, "dry_run": dry_run})
+        elif progress.done:
+            found = f"{count(progress.done, 'run')} {'would be ' * dry_run}{done}"
+            self._print(Text.assemble((found, "bold"), (f", of {progress.seen:,} looked at", "dim")))
+        else:
+            self._print(Text(f"no run matches, of {progress.seen:,} looked at", "dim"))
+
+    def signalled(self, name: str, run_id: str) -> None:
+        """A run got a signal."""
+        if self.as_json:
+            self._json({"signal": name, "run_id": run_id})
+        else:
+            self._print(Text.assemble("run ", (run_id, "bold"), f" got the signal {printable(name)}"))
+
+    def function(self, function: function_pb2.Function) -> None:
+        """One function."""
+        if self.as_json:
+            self._json(json_lines.function_data(function))
+        else:
+            self._print(function_page(function, self.pen()))
+
+    def function_is(self, function: function_pb2.Function) -> None:
+        """A function, as an order left it."""
+        if self.as_json:
+            self._json(json_lines.function_data(function))
+            return
+        name = printable(defined_name(function.definition))
+        self._print(Text.assemble("function ", (name, "bold"), " is ", self.pen().state(function_look(function.state))))
+
+    def deleted(self, name: str, runs_cancelled: int) -> None:
+        """A function is gone."""
+        if self.as_json:
+            self._json({"function": name, "runs_cancelled": runs_cancelled})
+        else:
+            self._print(
+                Text.assemble(
+                    "function ", (printable(name), "bold"), f" is deleted; {count(runs_cancelled, 'run')} cancelled"
+                )
+            )
 
     def lineage(self, lineage: run_pb2.GetLineageResponse, *, depth: int, children: int) -> None:
         """A lineage; its tree is cut at `depth` and `children`, unless they are 0."""

@@ -10,7 +10,16 @@ from rich.text import Text
 
 from controlplane.client_commands.show import json_lines
 from controlplane.client_commands.show.times import micros, relative
-from controlplane.client_commands.show.words import count, function_name, one_line, printable, run_look, step_name
+from controlplane.client_commands.show.words import (
+    count,
+    defined_name,
+    function_look,
+    function_name,
+    one_line,
+    printable,
+    run_look,
+    step_name,
+)
 
 if TYPE_CHECKING:
     from controlplane.client_commands.show.pen import Pen
@@ -19,10 +28,10 @@ if TYPE_CHECKING:
 _WIDE: Final = 120
 """From so many columns on there is room for what is only nice to know."""
 _DATA_WIDTH: Final = 200
-_ID_WIDTH: Final = 26
+ID_WIDTH: Final = 26
 """Of the ids that the server makes."""
 _SERVER_PREFIX: Final = "steplane/"
-_FIXED: Final = frozenset({"", "state", "run", "created", "received", "took", "at", "kind"})
+_FIXED: Final = frozenset({"", "state", "run", "created", "received", "took", "at"})
 """Columns that keep their width on a narrow terminal."""
 
 
@@ -52,7 +61,7 @@ def events_table(events: Iterable[run_pb2.EventRecord], pen: Pen, width: int) ->
     """Events, one a row."""
     is_wide = width >= _WIDE
     table = plain_table("received", "name", "event", "sent by")
-    table.columns[2].min_width = _ID_WIDTH
+    table.columns[2].min_width = ID_WIDTH
     if is_wide:
         add_filler(table, "data")
     for record in events:
@@ -71,19 +80,30 @@ def events_table(events: Iterable[run_pb2.EventRecord], pen: Pen, width: int) ->
 
 def functions_table(functions: Iterable[function_pb2.Function], pen: Pen, width: int) -> Table:
     """Functions, one a row."""
-    table = plain_table("function", "triggers", "retries", "workers", "version", "changed")
+    table = plain_table("state", "function", "triggers", "retries", "workers", "version", "changed")
     for function in functions:
         definition = function.definition
-        live = function.live_sessions
         table.add_row(
-            Text(printable(f"{definition.app_id}/{definition.function_id}")),
-            Text("\n").join(_trigger(trigger) for trigger in definition.triggers),
+            pen.state(function_look(function.state)),
+            Text(printable(defined_name(definition))),
+            triggers_text(definition),
             Text(str(definition.retry.retries)),
-            Text(str(live) if live else "none", "" if live else "yellow"),
+            workers_text(function),
             Text(str(function.version)),
             _moment(micros(function.update_time), pen, is_wide=width >= _WIDE),
         )
     return table
+
+
+def triggers_text(definition: function_pb2.FunctionDefinition) -> Text:
+    """What starts a function, one a line."""
+    return Text("\n").join(_trigger(trigger) for trigger in definition.triggers)
+
+
+def workers_text(function: function_pb2.Function) -> Text:
+    """How many workers serve a function."""
+    live = function.live_sessions
+    return Text(str(live) if live else "none", "" if live else "yellow")
 
 
 def plain_table(*headers: str) -> Table:
@@ -106,10 +126,15 @@ def more(shown: int, noun: str) -> Text:
 
 
 def _source(record: run_pb2.EventRecord, *, is_wide: bool) -> Text:
-    """Who sent an event: a step of a run, the server itself (a tick, a trigger), or somebody outside."""
+    """Who sent an event: a step or the end of a run, the server itself (a tick, a trigger), or somebody
+    outside."""
     if not record.source_run_id:
         return Text("server" if record.event.name.startswith(_SERVER_PREFIX) else "producer", "dim")
-    text = Text.assemble(("step ", "dim"), printable(step_name(record.source_step_key)))
+    text = (
+        Text.assemble(("step ", "dim"), printable(step_name(record.source_step_key)))
+        if record.source_step_key
+        else Text("end of a run" if not is_wide else "end", "dim")
+    )
     return text.append(f" of {record.source_run_id}", "dim") if is_wide else text
 
 

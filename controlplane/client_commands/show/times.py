@@ -54,6 +54,19 @@ def duration(length: int) -> str:
     return f"{seconds} s"
 
 
+def exact_duration(length: int) -> str:
+    """A length of time to its last part, as somebody set it: `5 s`, `1 min 30 s`, `1 d 2 h`, `0.25 s`."""
+    seconds, rest = divmod(length, _SECOND)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    if seconds or rest or not parts:
+        parts.append(f"{seconds + rest / _SECOND:g} s")
+    return " ".join(parts)
+
+
 def parse_duration(text: str) -> timedelta | None:
     """`90s`, `10m`, `2h`, `3d`, `1w`; `None` if it is no such thing."""
     match = _DURATION.fullmatch(text.strip())
