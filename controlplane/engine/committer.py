@@ -22,6 +22,7 @@ from controlplane.core.match import FunctionTable
 from controlplane.core.waits import WaitShapes
 from controlplane.engine.effects import Committed, commit, release
 from controlplane.engine.hub import RunHub
+from controlplane.engine.lanes import Lanes
 from controlplane.engine.mailbox import Mailbox, Queued
 from controlplane.engine.sessions import SessionTable
 from controlplane.engine.settings import Settings
@@ -42,7 +43,7 @@ def rebuild(tx: Tx, *, now: int, session_grace: int) -> Memory:
     rows = [row._replace(expires_at=now + session_grace) for row in tx.sessions()]
     tx.upsert_sessions(rows)
     shapes = WaitShapes(tx.wait_shapes())
-    return Memory(FunctionTable(tx.functions()), SessionTable(rows), shapes, dict.fromkeys(tx.functions_ready()))
+    return Memory(FunctionTable(tx.functions()), SessionTable(rows), shapes, Lanes.rebuild(tx))
 
 
 class Committer:
@@ -71,7 +72,7 @@ class Committer:
         self._failpoint = failpoint
         self._on_timer = on_timer
         self._now = 0
-        self._memory = Memory(FunctionTable(()), SessionTable(), WaitShapes(), {})
+        self._memory = Memory(FunctionTable(()), SessionTable(), WaitShapes(), Lanes())
         self._has_more = False
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -125,6 +126,7 @@ class Committer:
                 raise
             except Exception:
                 log.exception("turn_failed", commands=len(queued))
+                self._recover()
                 self._take_apart(queued)
 
     def _take_apart(self, queued: list[Queued]) -> None:
@@ -136,7 +138,13 @@ class Committer:
                 raise
             except Exception as error:
                 log.exception("command_failed", command=type(item[0]).__name__)
+                self._recover()
                 self._refuse([item], error)
+
+    def _recover(self) -> None:
+        """Forget what a turn that failed has left in memory."""
+        with self._store.begin() as tx:
+            self._memory.lanes = Lanes.rebuild(tx)
 
     def _turn(self, queued: list[Queued]) -> None:
         with self._store.begin() as tx:

@@ -33,7 +33,6 @@ def commit(tx: Tx, turn: Turn, memory: Memory, queued: list[Queued]) -> Committe
     tx.commit()
     memory.functions = turn.functions
     memory.sessions.apply(turn.sessions.changed)
-    memory.ready = turn.ready
     deliveries = []
     for session_id, delivery in turn.deliveries.items():
         session = memory.sessions.get(session_id)

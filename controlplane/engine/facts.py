@@ -84,11 +84,7 @@ def load(tx: Tx, commands: Iterable[Command], sessions: SessionTable, *, now: in
     if wanted.timers:
         _load_timers(tx, facts, wanted, now)
     if wanted.signals:
-        facts.signals = dict(tx.signals(list(wanted.signals)))
-        for row in facts.signals.values():
-            if row is not None:
-                wanted.runs.add(row.run_id)
-                wanted.entries.add((row.run_id, row.step_key))
+        _load_signals(tx, facts, wanted)
     if wanted.runs:
         facts.runs = tx.runs(wanted.runs)
     if wanted.sessions:
@@ -102,6 +98,14 @@ def load(tx: Tx, commands: Iterable[Command], sessions: SessionTable, *, now: in
     if wanted.waits:
         _load_past(tx, facts, wanted.waits, now)
     return facts
+
+
+def _load_signals(tx: Tx, facts: Facts, wanted: _Wanted) -> None:
+    waiting = tx.signals(list(wanted.signals))
+    facts.signals = dict(waiting)
+    for row in waiting.values():
+        wanted.runs.add(row.run_id)
+        wanted.entries.add((row.run_id, row.step_key))
 
 
 def _load_timers(tx: Tx, facts: Facts, wanted: _Wanted, now: int) -> None:

@@ -1,16 +1,21 @@
 """Hands ready runs out to sessions with free slots, in the transaction that made them ready.
 
-Functions take turns: each first gets an equal share of the free slots, then what is left, and the one that was given least
-goes first the next time.
+Functions take turns: each first gets an equal share of the free slots, then what is left, and the one that was given
+something goes to the end. In a function its lanes do the same. A run takes its places under concurrency limits here, and
+its place in the flow of a throttle.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controlplane.core.definition import FunctionRow, FunctionState
 from controlplane.core.dispatch import Taker, assign
+from controlplane.core.flow import lane_timer, limit_of, take_throttle, throttled_until
 from controlplane.core.limits import MIB
-from controlplane.core.records import EventRow, Invocation, RunRow
+from controlplane.core.records import EventRow, Failure, FlowKind, FlowRow, Invocation, RunRow, TimerKind, TimerRow
+from controlplane.core.states import RunChange, RunState, after
+from controlplane.engine.loading import event_keys
 from controlplane.engine.sessions import Session
 
 if TYPE_CHECKING:
@@ -20,82 +25,217 @@ if TYPE_CHECKING:
 _JOURNAL_BYTES_MAX = 64 * MIB
 #: Runs handed out in one turn, each with an event of up to half a mebibyte.
 _CLAIM_MAX = 500
+#: Lanes looked at in one go.
+_LANES_MAX = 200
 
 
 def hand_out(turn: Turn) -> None:
     """Lease what can be leased, write it, and add the invocations to the deliveries."""
-    claims: dict[int, list[RunRow]] = {}
-    takers: dict[str, Taker] = {}
-    serving: dict[int, list[Taker]] = {}
-    limits: dict[int, int] = {}
-    for function_key in turn.ready:
-        sessions = turn.sessions.serving(function_key)
-        if not sessions:
-            continue
-        serving[function_key] = [_taker(takers, session) for session in sessions]
-        free = sum(session.free for session in sessions)
-        limit = limits[function_key] = min(free, _CLAIM_MAX)
-        claims[function_key] = turn.tx.claim_ready(function_key, limit)
-        turn.has_more |= len(claims[function_key]) == limit < free
-    left = dict(claims)
-    leased = _share_out(turn, left, serving, sum(taker.free for taker in takers.values()))
-    for function_key, claimed in sorted(claims.items(), key=lambda item: len(item[1]) - len(left[item[0]])):
-        del turn.ready[function_key]
-        if left[function_key] or len(claimed) == limits[function_key]:
-            turn.ready[function_key] = None
-    if leased:
-        turn.tx.update_runs(leased)
-        _invoke(turn, leased)
+    _HandOut(turn).run()
 
 
-def _taker(takers: dict[str, Taker], session: Session) -> Taker:
-    session_id = session.row.id
-    taker = takers.get(session_id)
-    if taker is None:
-        taker = takers[session_id] = Taker(session_id, session.free)
-    return taker
+class _HandOut:
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._lanes = turn.lanes
+        self._takers: dict[str, Taker] = {}
+        self._leased: list[RunRow] = []
+        self._timers: list[TimerRow] = []
+        self._flow: dict[tuple[int, FlowKind, int], FlowRow] = {}
+        self._limits: dict[int, int] = {}
+        self._unwritten: dict[int, list[RunRow]] = {}
+        """What was leased of each function, and is not written yet."""
+        self._used_flow: set[tuple[int, FlowKind, int]] = set()
+        self._left = _CLAIM_MAX
+        self._journal_left = _JOURNAL_BYTES_MAX
+        self._is_full = False
+        """Whether as many journals are on their way as may be."""
 
+    def run(self) -> None:
+        """Go round until nobody can be given anything."""
+        turn = self._turn
+        self._lanes.wake_blocked(self._limits)
+        while serving := self._serving():
+            before = len(self._leased)
+            self._share_out(serving)
+            if self._left <= 0 or self._is_full:
+                turn.has_more = True
+                break
+            # A lane that was woken for a free place may have had nothing for it: then the next one is to look.
+            if not self._lanes.wake_blocked(self._limits) and len(self._leased) == before:
+                break
+        self._write()
+        if self._used_flow:
+            turn.tx.upsert_flow_rows([self._flow[key] for key in self._used_flow])
+        if self._leased:
+            self._invoke()
+        if self._timers:
+            turn.tx.insert_timers(self._timers)
+            turn.timers_set.extend(timer.due_at for timer in self._timers)
 
-def _share_out(turn: Turn, left: dict[int, list[RunRow]], serving: dict[int, list[Taker]], free: int) -> list[RunRow]:
-    """Lease what there is room for, and leave the rest in `left`."""
-    leased: list[RunRow] = []
-    budget = _JOURNAL_BYTES_MAX
-    share = max(1, free // max(1, sum(1 for runs in left.values() if runs)))
-    for round_share in (share, None) if len(left) > 1 else (None,):
-        for function_key, runs in left.items():
-            given: list[RunRow] = []
-            for run in runs[:round_share]:
-                budget -= run.journal_bytes
-                if budget < 0 and (leased or given):
-                    turn.has_more = True
+    def _serving(self) -> dict[int, list[Taker]]:
+        """The functions that may have runs, and who can take these."""
+        by_key = self._turn.functions.by_key
+        serving: dict[int, list[Taker]] = {}
+        for function_key in self._lanes.functions:
+            if by_key[function_key].state is FunctionState.PAUSED:
+                continue
+            takers = [self._taker(session) for session in self._turn.sessions.serving(function_key)]
+            takers = [taker for taker in takers if taker.free > 0]
+            if takers:
+                serving[function_key] = takers
+        return serving
+
+    def _taker(self, session: Session) -> Taker:
+        session_id = session.row.id
+        taker = self._takers.get(session_id)
+        if taker is None:
+            taker = self._takers[session_id] = Taker(session_id, session.free)
+        return taker
+
+    def _share_out(self, serving: dict[int, list[Taker]]) -> None:
+        free = min(self._left, sum(taker.free for taker in self._takers.values()))
+        share = max(1, free // len(serving))
+        for most in (share, free) if len(serving) > 1 else (free,):
+            for function_key, takers in serving.items():
+                room = min(most, self._left, sum(taker.free for taker in takers))
+                if room > 0:
+                    self._give(self._turn.functions.by_key[function_key], takers, room)
+
+    def _give(self, function: FunctionRow, takers: list[Taker], room: int) -> None:
+        """Lease up to `room` runs of a function, from its lanes in turn."""
+        given = 0
+        while given < room and (lanes := self._lanes.first(function.key, min(room - given, _LANES_MAX))):
+            if function.key in self._unwritten:
+                self._write()
+            chosen = self._choose(function, lanes, room - given)
+            leased = assign(chosen, takers, self._turn.now)
+            for run in leased:
+                self._note_start(function, run)
+            given += len(leased)
+            if self._is_full:
+                break
+        if given:
+            self._lanes.to_the_end(function.key)
+            self._left -= given
+
+    def _note_start(self, function: FunctionRow, run: RunRow) -> None:
+        finish = function.definition.options.timeouts.finish
+        if finish is not None and run.epoch == 1:
+            self._timers.append(TimerRow(self._turn.now + finish, TimerKind.FINISH, run.id))
+            run = run._replace(has_timers=True)
+        self._unwritten.setdefault(function.key, []).append(run)
+        self._leased.append(run)
+
+    def _choose(self, function: FunctionRow, lanes: list[int], room: int) -> list[RunRow]:
+        """Up to `room` runs that may start, as many of each lane. They have their places from here on."""
+        each = max(1, room // len(lanes))
+        by_lane: dict[int, list[RunRow]] = {lane: [] for lane in lanes}
+        for run in self._turn.tx.claim_ready([(function.key, lane) for lane in lanes], each):
+            by_lane[run.lane].append(run)
+        self._load_throttles(function, by_lane)
+        chosen: list[RunRow] = []
+        for lane, runs in by_lane.items():
+            for run in runs:
+                if not self._may_start(function, run):
                     break
-                given.append(run)
-            given = assign(given, serving[function_key], turn.now)
-            leased += given
-            left[function_key] = runs[len(given) :]
-    return leased
+                chosen.append(run)
+            else:
+                self._lanes.turn_over(function.key, lane, is_empty=len(runs) < each)
+            if self._is_full:
+                break
+        return chosen
 
+    def _may_start(self, function: FunctionRow, run: RunRow) -> bool:
+        """Whether a run may start now, which then counts as started; if not, its lane waits for what it lacks."""
+        if self._journal_left < run.journal_bytes and self._leased:
+            self._is_full = self._turn.has_more = True
+            return False
+        extra = run.extra
+        if extra is not None and (extra.slots or extra.throttle is not None):
+            for slot in extra.slots:
+                limit = limit_of(function, slot)
+                if limit is None or self._lanes.holds(run.id, slot.key):
+                    continue
+                self._limits[slot.key] = limit
+                if self._lanes.room(slot.key, limit) <= 0:
+                    self._lanes.block(function.key, run.lane, slot.key)
+                    return False
+            if not self._pass_throttle(function, run):
+                return False
+            self._lanes.note(run._replace(state=RunState.RUNNING, started_at=self._turn.now))
+        self._journal_left -= run.journal_bytes
+        return True
 
-def _invoke(turn: Turn, leased: list[RunRow]) -> None:
-    fresh = {event.key: event for event in turn.d.new_events}
-    events: dict[int, EventRow] = fresh
-    wanted = {run.event_key for run in leased if run.event_key not in fresh}
-    if wanted:
-        events = fresh | turn.tx.events(wanted)
-    journals = turn.tx.journals([run.id for run in leased if run.step_count])
-    by_key = turn.functions.by_key
-    for run in leased:
-        definition = by_key[run.function_key].definition
-        session_id = run.session_id or ""
-        turn.delivery(session_id).invocations.append(
-            Invocation(
-                run,
-                definition.function_id,
-                (events[run.event_key],),
-                tuple(journals.get(run.id, ())),
-                definition.retry.retries + 1,
+    def _pass_throttle(self, function: FunctionRow, run: RunRow) -> bool:
+        throttle = function.definition.options.throttle
+        if throttle is None or run.extra is None or run.extra.throttle is None or run.started_at is not None:
+            return True
+        now = self._turn.now
+        key = (function.key, FlowKind.THROTTLE, run.extra.throttle)
+        row = self._flow.get(key)
+        until = throttled_until(throttle, row, now)
+        if until is not None:
+            if self._lanes.throttle(function.key, run.lane):
+                self._timers.append(lane_timer(function.key, run.lane, until))
+            return False
+        self._flow[key] = take_throttle(throttle, key, row, now)
+        self._used_flow.add(key)
+        return True
+
+    def _load_throttles(self, function: FunctionRow, by_lane: dict[int, list[RunRow]]) -> None:
+        if function.definition.options.throttle is None:
+            return
+        keys = {
+            (function.key, FlowKind.THROTTLE, run.extra.throttle)
+            for runs in by_lane.values()
+            for run in runs
+            if run.extra is not None and run.extra.throttle is not None
+        }
+        missing = [key for key in keys if key not in self._flow]
+        if missing:
+            self._flow.update(self._turn.tx.flow_rows(missing))
+
+    def _write(self) -> None:
+        """Write what was leased so far."""
+        rows = [run for runs in self._unwritten.values() for run in runs]
+        self._unwritten.clear()
+        if rows:
+            self._turn.tx.update_runs(rows)
+
+    def _invoke(self) -> None:
+        turn = self._turn
+        fresh = {event.key: event for event in turn.d.new_events}
+        events: dict[int, EventRow] = fresh
+        wanted = {key for run in self._leased for key in event_keys(run) if key not in fresh}
+        if wanted:
+            events = fresh | turn.tx.events(wanted)
+        journals = turn.tx.journals([run.id for run in self._leased if run.step_count])
+        by_key = turn.functions.by_key
+        for run in self._leased:
+            its_events = tuple([events[key] for key in event_keys(run) if key in events])
+            if not its_events:
+                self._fail(run)
+                continue
+            definition = by_key[run.function_key].definition
+            session_id = run.session_id or ""
+            turn.delivery(session_id).invocations.append(
+                Invocation(
+                    run,
+                    definition.function_id,
+                    its_events,
+                    tuple(journals.get(run.id, ())),
+                    definition.retry.retries + 1,
+                )
             )
-        )
-        session = turn.sessions.edit(session_id)
-        if session is not None:
-            session.invocations_sent += 1
+            session = turn.sessions.edit(session_id)
+            if session is not None:
+                session.invocations_sent += 1
+
+    def _fail(self, run: RunRow) -> None:
+        """End a run that can't be told what started it: it must not keep the others from being handed out."""
+        failure = Failure("EventLost", "the event that started the run is not in the store any more")
+        state = after(run.state, RunChange.FAILED, run_id=run.id)
+        ended = run._replace(state=state, session_id=None, ended_at=self._turn.now, failure=failure)
+        self._turn.tx.update_runs([ended])
+        self._lanes.note(ended)

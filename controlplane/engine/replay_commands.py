@@ -9,7 +9,7 @@ from controlplane.core.definition import FunctionState
 from controlplane.core.records import JournalRow, RunRow
 from controlplane.core.states import ENDED, StepState
 from controlplane.engine.commands import ReplayRun, ReplayRuns
-from controlplane.engine.street import event_keys, load_events
+from controlplane.engine.loading import event_keys, load_events
 from controlplane.errors import FailedPrecondition, NotFound
 
 if TYPE_CHECKING:

@@ -7,15 +7,14 @@ decided, each round of `street.go_down`, and the claim of ready runs before disp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.core.decision import Decision
 from controlplane.core.ids import Ids, Rng
 from controlplane.core.match import FunctionTable
-from controlplane.core.records import SessionRow
-from controlplane.core.states import RunState
+from controlplane.core.records import RunRow, SessionRow
 from controlplane.core.waits import WaitShapes
 from controlplane.engine import function_commands, replay_commands, run_commands, session_commands
 from controlplane.engine.commands import (
@@ -43,6 +42,7 @@ from controlplane.engine.commands import (
 )
 from controlplane.engine.facts import Facts, load
 from controlplane.engine.handout import hand_out
+from controlplane.engine.lanes import Lanes
 from controlplane.engine.outbox import Delivery, Outbox
 from controlplane.engine.sessions import SessionChanges, SessionTable
 from controlplane.engine.settings import Settings
@@ -61,8 +61,8 @@ class Memory:
     sessions: SessionTable
     shapes: WaitShapes
     """It is added to in place, by turns that fail too."""
-    ready: dict[int, None]
-    """Functions that may have queued runs; the one that is to go first comes first."""
+    lanes: Lanes
+    """It is changed in place: after a turn that failed it has to be read anew."""
     shapes_max: int = SHAPES_SLACK
     """Above so many the shapes are read anew, as most may be of waits that are gone."""
 
@@ -79,7 +79,7 @@ class Turn:
     functions: FunctionTable
     sessions: SessionChanges
     shapes: WaitShapes
-    ready: dict[int, None]
+    lanes: Lanes
     answers: list[Any] = field(default_factory=list)
     """One a command: its answer, or the `CallerError` it is refused with."""
     deliveries: dict[str, Delivery] = field(default_factory=dict)
@@ -161,7 +161,7 @@ def take_turn(tx: Tx, commands: Sequence[Command], memory: Memory, settings: Set
         functions=memory.functions,
         sessions=SessionChanges(memory.sessions),
         shapes=memory.shapes,
-        ready=dict(memory.ready),
+        lanes=memory.lanes,
     )
     finishing = [_handle(turn, command) for command in commands]
     go_down(turn)
@@ -185,28 +185,37 @@ def _write(turn: Turn) -> None:
     if d.new_events:
         tx.insert_events(d.new_events)
     if d.new_runs:
-        tx.insert_runs(list(d.new_runs.values()))
-        turn.ready.update((run.function_key, None) for run in d.new_runs.values())
+        _note(turn, new := list(d.new_runs.values()))
+        tx.insert_runs(new)
     if d.changed_runs:
-        changed = [d.runs[run_id] for run_id in d.changed_runs]
+        _note(turn, changed := [d.runs[run_id] for run_id in d.changed_runs])
         tx.update_runs(changed)
-        turn.ready.update((run.function_key, None) for run in changed if run.state is RunState.QUEUED)
     if d.new_entries:
         tx.insert_entries(list(d.new_entries.values()))
     if d.changed_entries:
         tx.update_entries(list(d.changed_entries.values()))
+    _write_waits(turn)
+    _write_timers(turn)
+    if turn.session_rows:
+        tx.upsert_sessions([row for row in turn.session_rows.values() if row is not None])
+        tx.delete_sessions([id_ for id_, row in turn.session_rows.items() if row is None])
+
+
+def _note(turn: Turn, runs: Iterable[RunRow]) -> None:
+    for run in runs:
+        turn.lanes.note(run)
+
+
+def _write_timers(turn: Turn) -> None:
+    tx, d = turn.tx, turn.d
     if d.done_timers:
         tx.delete_timers(d.done_timers)
     if d.new_timers:
         tx.insert_timers(d.new_timers)
-    _write_waits(turn)
     # Last: some of these were made in this very turn.
     if d.cleared:
         tx.delete_timers_of(d.cleared)
         tx.delete_waits_of(d.cleared)
-    if turn.session_rows:
-        tx.upsert_sessions([row for row in turn.session_rows.values() if row is not None])
-        tx.delete_sessions([id_ for id_, row in turn.session_rows.items() if row is None])
 
 
 def _write_waits(turn: Turn) -> None:

@@ -10,9 +10,11 @@ from typing_extensions import override
 from controlplane.core.limits import SECOND
 from controlplane.core.match import FunctionTable
 from controlplane.core.records import Lease
+from controlplane.core.waits import WaitShapes
 from controlplane.engine import effects
 from controlplane.engine.commands import Command, ExpireSessions, FireTimers, Heartbeat
 from controlplane.engine.committer import rebuild
+from controlplane.engine.lanes import Lanes
 from controlplane.engine.outbox import Delivery
 from controlplane.engine.sessions import Session, SessionTable
 from controlplane.engine.settings import Settings
@@ -56,7 +58,7 @@ class Driver:
         self.store = store
         self.settings = settings or Settings()
         self.now = START
-        self.memory = Memory(FunctionTable(()), SessionTable(), {})
+        self.memory = Memory(FunctionTable(()), SessionTable(), WaitShapes(), Lanes())
         self._rng = Chance(seed)
         self.restart()
 
@@ -78,6 +80,8 @@ class Driver:
         """Decide these commands, and commit nothing: the committer gives up a turn that broke."""
         with self.store.begin() as tx:
             take_turn(tx, commands, self.memory, self.settings, now=self.now, rng=self._rng)
+        with self.store.begin() as tx:
+            self.memory.lanes = Lanes.rebuild(tx)
 
     def crash(self, *commands: Command) -> None:
         """Do these commands, but be killed before the commit, and come up again."""
