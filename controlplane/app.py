@@ -34,6 +34,7 @@ from controlplane.loops.retention import Retention
 from controlplane.loops.sessions import Sessions
 from controlplane.loops.timers import Timers
 from controlplane.rpc.functions import FunctionService
+from controlplane.rpc.questions import Questions
 from controlplane.rpc.runs import RunService
 from controlplane.rpc.send_events import EventService
 from controlplane.rpc.server import RpcServer, Services, Tls
@@ -141,7 +142,7 @@ class App:
             undo.push_async_callback(task.stop)
 
         self._work = WorkService(mailbox=mailbox, settings=config.settings, clock=self.clock.now, version=VERSION)
-        services = self._services(mailbox, hub, readers, committer.sessions_serving)
+        services = self._services(mailbox, hub, readers, committer)
         self._rpc = RpcServer(services, limits=config.limits, tls=_tls(config), with_reflection=config.reflection)
         self._port = await self._rpc.start(str(config.listen))
 
@@ -156,21 +157,26 @@ class App:
         if self.config.retention:
             yield Retention(mailbox=mailbox, clock=self.clock, retention=self.config.retention)
 
-    def _services(
-        self, mailbox: Mailbox, hub: RunHub, readers: Executor, sessions_serving: Callable[[str, str, str], int]
-    ) -> Services:
-        store, limits, clock = self.store, self.config.limits, self.clock.now
+    def _services(self, mailbox: Mailbox, hub: RunHub, readers: Executor, committer: Committer) -> Services:
+        limits, clock = self.config.limits, self.clock.now
+        questions = Questions(self.store, readers)
         return Services(
             events=EventService(mailbox=mailbox, limits=limits, clock=clock),
             functions=FunctionService(
-                store=store,
-                readers=readers,
+                questions=questions,
                 mailbox=mailbox,
                 limits=limits,
                 clock=clock,
-                sessions_serving=sessions_serving,
+                sessions_serving=committer.sessions_serving,
             ),
-            runs=RunService(store=store, readers=readers, mailbox=mailbox, hub=hub, limits=limits),
+            runs=RunService(
+                questions=questions,
+                mailbox=mailbox,
+                hub=hub,
+                limits=limits,
+                sessions_serving=committer.sessions_serving,
+                is_paused=committer.is_paused,
+            ),
             work=self._work,
         )
 

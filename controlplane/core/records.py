@@ -7,7 +7,7 @@ are microseconds since 1970 (UTC), all durations microseconds. `key` is a store'
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from controlplane.core.definition import RetryPolicy
 from controlplane.core.states import RunState, StepKind, StepState
@@ -355,6 +355,9 @@ class SignalRequest(NamedTuple):
     encoding: str
 
 
+Request: TypeAlias = WaitRequest | InvokeRequest | SignalWaitRequest | SignalRequest
+
+
 class Report(NamedTuple):
     """One fact that a worker tells of a run, validated in form. Which fields count follows from `kind`."""
 
@@ -375,7 +378,7 @@ class Report(NamedTuple):
     blocked_by: tuple[str, ...] = ()
     policy: RetryPolicy | None = None
     """How the failed step is tried again, if not as its function says."""
-    request: WaitRequest | InvokeRequest | SignalWaitRequest | SignalRequest | None = None
+    request: Request | None = None
     problem_reason: str = ""
     problem: str = ""
     """What is wrong with its form: it is rejected with this text, and nothing else of it counts."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from controlplane.core.definition import FunctionState
 from controlplane.core.ids import Rng
 from controlplane.core.limits import SECOND
 from controlplane.core.match import FunctionTable
@@ -94,6 +95,11 @@ class Committer:
         """How many live sessions serve a function."""
         function = self._memory.functions.by_name.get((namespace, app_id, function_id))
         return self._memory.sessions.count_serving(function.key) if function else 0
+
+    def is_paused(self, namespace: str, app_id: str, function_id: str) -> bool:
+        """Whether a function's runs are held back."""
+        function = self._memory.functions.by_name.get((namespace, app_id, function_id))
+        return function is not None and function.state is FunctionState.PAUSED
 
     def _run(self) -> None:
         error: BaseException | None = None

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import grpc
 from typing_extensions import override
 
-from controlplane.core.definition import FunctionRow
+from controlplane.core.definition import FunctionRow, FunctionState
 from controlplane.core.limits import PAGE_MAX, Limits
 from controlplane.core.records import NewEvent
-from controlplane.engine.commands import Registered, RegisterFunction, Triggered, TriggerFunction
+from controlplane.engine.commands import (
+    CancelRuns,
+    Registered,
+    RegisterFunction,
+    SetFunctionState,
+    Triggered,
+    TriggerFunction,
+)
 from controlplane.engine.mailbox import Mailbox
-from controlplane.errors import FieldViolation, InvalidArgument, NotFound
+from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from controlplane.gen.steplane.v1 import function_pb2, function_pb2_grpc
-from controlplane.rpc import validate
+from controlplane.rpc import options, validate
 from controlplane.rpc.pages import bad_token, next_token, read_page
+from controlplane.rpc.questions import Questions
+from controlplane.rpc.selection import of_function
 from controlplane.rpc.trace_metadata import trace_of
 from controlplane.rpc.translate import definition_of, event_data, function_message
-from controlplane.store.interface import Reader, Store
+from controlplane.store.interface import Reader
 
-_Answer = TypeVar("_Answer")
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _SessionsServing: TypeAlias = Callable[[str, str, str], int]
+_Named: TypeAlias = (
+    function_pb2.GetFunctionRequest
+    | function_pb2.PauseFunctionRequest
+    | function_pb2.ResumeFunctionRequest
+    | function_pb2.DisableFunctionRequest
+    | function_pb2.DeleteFunctionRequest
+)
 
 
 class FunctionService(function_pb2_grpc.FunctionServiceServicer):
@@ -34,15 +47,13 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
     def __init__(
         self,
         *,
-        store: Store,
-        readers: Executor,
+        questions: Questions,
         mailbox: Mailbox,
         limits: Limits,
         clock: Callable[[], int],
         sessions_serving: _SessionsServing,
     ) -> None:
-        self._store = store
-        self._readers = readers
+        self._questions = questions
         self._mailbox = mailbox
         self._limits = limits
         self._clock = clock
@@ -55,8 +66,10 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
         found: validate.Violations = []
         namespace = validate.namespace_of(request.namespace, found)
         validate.definition(request.definition, found)
+        options.check(request.definition, found)
         validate.refuse(found)
-        command = RegisterFunction(namespace=namespace, definition=definition_of(request.definition))
+        definition = definition_of(request.definition, options.options_of(request.definition))
+        command = RegisterFunction(namespace=namespace, definition=definition)
         registered: Registered = await self._mailbox.submit(command)
         return function_pb2.RegisterFunctionResponse(version=registered.version, warnings=registered.warnings)
 
@@ -64,12 +77,7 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
     async def GetFunction(
         self, request: function_pb2.GetFunctionRequest, context: _Context
     ) -> function_pb2.GetFunctionResponse:
-        found: validate.Violations = []
-        namespace = validate.namespace_of(request.namespace, found)
-        validate.function_name(request.app_id, request.function_id, found)
-        validate.refuse(found)
-        row = await self._ask(lambda reader: _find(reader, namespace, request.app_id, request.function_id))
-        return function_pb2.GetFunctionResponse(function=self._show(row))
+        return function_pb2.GetFunctionResponse(function=self._show(await self._find(request)))
 
     @override
     async def ListFunctions(
@@ -82,7 +90,7 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
         validate.refuse(found)
         page = read_page(request)
         after = _name_of(page.cursor)
-        rows = await self._ask(
+        rows = await self._questions.ask(
             lambda reader: reader.list_functions(namespace, app_id=request.app_id, after=after, limit=page.size + 1)
         )
         answer = function_pb2.ListFunctionsResponse(functions=[self._show(row) for row in rows[: page.size]])
@@ -110,17 +118,73 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
         triggered: Triggered = await self._mailbox.submit(command)
         return function_pb2.TriggerFunctionResponse(event_id=triggered.event_id, run_id=triggered.run_id)
 
+    @override
+    async def PauseFunction(
+        self, request: function_pb2.PauseFunctionRequest, context: _Context
+    ) -> function_pb2.PauseFunctionResponse:
+        row = await self._set_state(request, FunctionState.PAUSED)
+        return function_pb2.PauseFunctionResponse(function=self._show(row))
+
+    @override
+    async def ResumeFunction(
+        self, request: function_pb2.ResumeFunctionRequest, context: _Context
+    ) -> function_pb2.ResumeFunctionResponse:
+        row = await self._set_state(request, FunctionState.ACTIVE)
+        return function_pb2.ResumeFunctionResponse(function=self._show(row))
+
+    @override
+    async def DisableFunction(
+        self, request: function_pb2.DisableFunctionRequest, context: _Context
+    ) -> function_pb2.DisableFunctionResponse:
+        row = await self._set_state(request, FunctionState.DISABLED)
+        return function_pb2.DisableFunctionResponse(function=self._show(row))
+
+    @override
+    async def DeleteFunction(
+        self, request: function_pb2.DeleteFunctionRequest, context: _Context
+    ) -> function_pb2.DeleteFunctionResponse:
+        row = await self._find(request)
+        definition = row.definition
+        if self._sessions_serving(row.namespace, definition.app_id, definition.function_id):
+            raise FailedPrecondition(
+                f"function {definition.function_id!r} is served by a live worker; stop its workers first",
+                reason="IS_SERVED",
+            )
+        # First nothing starts it any more, so that no run is made behind the last page.
+        await self._submit_state(row, FunctionState.DISABLED)
+        cancelled = 0
+        selection = of_function(row)
+        async for _, run_ids in selection.pages(self._questions):
+            command = CancelRuns(namespace=row.namespace, run_ids=tuple(run_ids), reason="its function was deleted")
+            cancelled += await self._mailbox.submit(command)
+        await self._submit_state(row, FunctionState.DELETED)
+        return function_pb2.DeleteFunctionResponse(runs_cancelled=cancelled)
+
+    async def _set_state(self, request: _Named, state: FunctionState) -> FunctionRow:
+        row = await self._find(request)
+        await self._submit_state(row, state)
+        return row._replace(state=state)
+
+    async def _submit_state(self, row: FunctionRow, state: FunctionState) -> None:
+        name = row.definition
+        command = SetFunctionState(
+            namespace=row.namespace, app_id=name.app_id, function_id=name.function_id, state=state
+        )
+        await self._mailbox.submit(command)
+
+    async def _find(self, request: _Named) -> FunctionRow:
+        found: validate.Violations = []
+        namespace = validate.namespace_of(request.namespace, found)
+        validate.function_name(request.app_id, request.function_id, found)
+        validate.refuse(found)
+        return await self._questions.ask(lambda reader: _find(reader, namespace, request.app_id, request.function_id))
+
     def _show(self, row: FunctionRow) -> function_pb2.Function:
         name = row.definition
         live = self._sessions_serving(row.namespace, name.app_id, name.function_id)
-        return function_message(row, live_sessions=live)
-
-    async def _ask(self, question: Callable[[Reader], _Answer]) -> _Answer:
-        def read() -> _Answer:
-            with self._store.read() as reader:
-                return question(reader)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        message = function_message(row, live_sessions=live)
+        options.fill_options(message.definition, row.definition.options)
+        return message
 
 
 def _find(reader: Reader, namespace: str, app_id: str, function_id: str) -> FunctionRow:

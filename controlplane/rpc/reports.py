@@ -7,6 +7,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from controlplane.core.definition import RetryPolicy
 from controlplane.core.limits import (
     DAY,
     FAILURE_TEXT_BYTES_MAX,
@@ -17,21 +18,14 @@ from controlplane.core.limits import (
     SLEEP_MAX,
     Limits,
 )
-from controlplane.core.records import Failure, Lease, Report, ReportKind
+from controlplane.core.records import Failure, Lease, Report, ReportKind, Request
 from controlplane.gen.steplane.v1 import payload_pb2, work_pb2
-from controlplane.rpc import validate
-from controlplane.rpc.translate import duration_of, moment_of, new_events
+from controlplane.rpc import validate, wait_reports
+from controlplane.rpc.translate import duration_of, moment_of, new_events, retry_of
+from controlplane.rpc.wait_reports import Wrong
 
 _NULL: Final = b"null"
 _JSON: Final = ("", "json")
-
-
-class _Wrong(Exception):
-    """A report is wrong in form."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 def leases_of(messages: Iterable[work_pb2.Lease]) -> tuple[Lease, ...]:
@@ -47,7 +41,7 @@ def reports_of(messages: Iterable[work_pb2.Report], limits: Limits, now: int) ->
 def _report_of(message: work_pb2.Report, limits: Limits, now: int) -> Report:
     try:
         return _BODIES[message.WhichOneof("body")](message, limits, now)
-    except _Wrong as wrong:
+    except Wrong as wrong:
         return Report(
             ReportKind.STEP_COMPLETED,
             message.run_id,
@@ -94,7 +88,16 @@ def _step_failed(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
         attempt=body.attempt,
         retry_never=never,
         retry_after=after,
+        policy=_policy(body),
     )
+
+
+def _policy(body: work_pb2.StepFailed) -> RetryPolicy | None:
+    if not body.HasField("policy"):
+        return None
+    for field, problem in validate.retry_problems(body.policy, "policy"):
+        raise Wrong("INVALID_RETRY", f"{field} {problem}")
+    return retry_of(body.policy)
 
 
 def _sleep_started(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
@@ -112,7 +115,7 @@ def _sleep_started(message: work_pb2.Report, _limits: Limits, now: int) -> Repor
         case _:
             is_right = False
     if not is_right:
-        raise _Wrong("INVALID_DURATION", f"a sleep takes from 0 to {SLEEP_MAX // DAY} days")
+        raise Wrong("INVALID_DURATION", f"a sleep takes from 0 to {SLEEP_MAX // DAY} days")
     return Report(
         ReportKind.SLEEP_STARTED,
         message.run_id,
@@ -137,6 +140,35 @@ def _events_sent(message: work_pb2.Report, limits: Limits, now: int) -> Report:
         step_key,
         _started_at(message.start_time, now),
         events=events,
+    )
+
+
+def _wait_started(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
+    return _with_request(message, ReportKind.WAIT_STARTED, wait_reports.wait(message.wait_started, now), now)
+
+
+def _invoke_started(message: work_pb2.Report, limits: Limits, now: int) -> Report:
+    return _with_request(message, ReportKind.INVOKE_STARTED, wait_reports.invoke(message.invoke_started, limits), now)
+
+
+def _signal_wait_started(message: work_pb2.Report, _limits: Limits, now: int) -> Report:
+    request = wait_reports.signal_wait(message.signal_wait_started)
+    return _with_request(message, ReportKind.SIGNAL_WAIT_STARTED, request, now)
+
+
+def _signal_sent(message: work_pb2.Report, limits: Limits, now: int) -> Report:
+    body = message.signal_sent
+    return _with_request(message, ReportKind.SIGNAL_SENT, wait_reports.signal(body.signal, body.data, limits), now)
+
+
+def _with_request(message: work_pb2.Report, kind: ReportKind, request: Request, now: int) -> Report:
+    return Report(
+        kind,
+        message.run_id,
+        message.epoch,
+        _step_key(message),
+        _started_at(message.start_time, now),
+        request=request,
     )
 
 
@@ -175,14 +207,14 @@ def _run_parked(message: work_pb2.Report, _limits: Limits, _now: int) -> Report:
     blocked_by = tuple(message.run_parked.blocked_by)
     # A run that is blocked by nothing would never be woken.
     if not 1 <= len(blocked_by) <= RUN_STEPS_CEILING:
-        raise _Wrong(
+        raise Wrong(
             "INVALID_BLOCKED_BY", f"blocked_by has {len(blocked_by)} step keys; it needs 1 to {RUN_STEPS_CEILING}"
         )
     return Report(ReportKind.RUN_PARKED, message.run_id, message.epoch, blocked_by=blocked_by)
 
 
 def _unknown(_message: work_pb2.Report, _limits: Limits, _now: int) -> Report:
-    raise _Wrong("UNKNOWN_BODY", "the report has no body that this server knows")
+    raise Wrong("UNKNOWN_BODY", "the report has no body that this server knows")
 
 
 _BODIES: Final[dict[str | None, Callable[[work_pb2.Report, Limits, int], Report]]] = {
@@ -193,6 +225,10 @@ _BODIES: Final[dict[str | None, Callable[[work_pb2.Report, Limits, int], Report]
     "run_completed": _run_completed,
     "run_failed": _run_failed,
     "run_parked": _run_parked,
+    "wait_started": _wait_started,
+    "invoke_started": _invoke_started,
+    "signal_wait_started": _signal_wait_started,
+    "signal_sent": _signal_sent,
     None: _unknown,
 }
 
@@ -201,35 +237,38 @@ def _step_key(message: work_pb2.Report) -> str:
     step_key = message.step_key
     problem = validate.step_key_problem(step_key)
     if problem is not None:
-        raise _Wrong("INVALID_STEP_KEY", f"step_key {problem}")
+        raise Wrong("INVALID_STEP_KEY", f"step_key {problem}")
     return step_key
 
 
 def _check_no_step_key(message: work_pb2.Report) -> None:
     if message.step_key:
-        raise _Wrong("INVALID_STEP_KEY", "an outcome has no step_key")
+        raise Wrong("INVALID_STEP_KEY", "an outcome has no step_key")
 
 
-def _no_attempt() -> _Wrong:
-    return _Wrong("INVALID_ATTEMPT", "attempt is required; the first try is 1")
+def _no_attempt() -> Wrong:
+    return Wrong("INVALID_ATTEMPT", "attempt is required; the first try is 1")
 
 
 def _output(message: payload_pb2.Payload, limits: Limits) -> tuple[bytes, str]:
+    problem = output_problem(message, limits)
+    if problem is not None:
+        is_large = len(message.data) > limits.step_output_bytes_max
+        raise Wrong("OUTPUT_TOO_LARGE" if is_large else "INVALID_OUTPUT", f"the output {problem}")
+    return message.data or _NULL, message.encoding
+
+
+def output_problem(message: payload_pb2.Payload, limits: Limits) -> str | None:
+    """What is wrong with the output of a step or a run."""
     data, encoding = message.data or _NULL, message.encoding
     if len(data) > limits.step_output_bytes_max:
-        raise _Wrong(
-            "OUTPUT_TOO_LARGE",
-            f"the output has {len(data)} bytes; {limits.step_output_bytes_max} are the most. Keep large values elsewhere",
-        )
-    problem = validate.encoding_problem(encoding) if encoding not in _JSON else validate.json_problem(data)
-    if problem is not None:
-        raise _Wrong("INVALID_OUTPUT", f"the output {problem}")
-    return data, encoding
+        return f"has {len(data)} bytes; {limits.step_output_bytes_max} are the most. Keep large values elsewhere"
+    return validate.encoding_problem(encoding) if encoding not in _JSON else validate.json_problem(data)
 
 
 def _refuse_events(found: validate.Violations) -> None:
     if found:
-        raise _Wrong("INVALID_EVENTS", "; ".join(f"{field}: {problem}" for field, problem in found))
+        raise Wrong("INVALID_EVENTS", "; ".join(f"{field}: {problem}" for field, problem in found))
 
 
 def _started_at(message: Timestamp, now: int) -> int:

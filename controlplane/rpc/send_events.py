@@ -1,4 +1,4 @@
-"""EventService: takes batches of events in."""
+"""EventService: takes batches of events in, and signals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import grpc
 from typing_extensions import override
 
 from controlplane.core.limits import Limits
-from controlplane.engine.commands import SendEvents, SentEvents
+from controlplane.engine.commands import SendEvents, SendSignal, SentEvents
 from controlplane.engine.mailbox import Mailbox
+from controlplane.errors import FieldViolation
 from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
 from controlplane.rpc import validate
 from controlplane.rpc.trace_metadata import trace_of
 from controlplane.rpc.translate import new_events
+from controlplane.rpc.wait_reports import signal_problems
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -40,3 +42,16 @@ class EventService(event_pb2_grpc.EventServiceServicer):
         # A caller that gives up meanwhile takes nothing back: its events are committed all the same.
         sent: SentEvents = await self._mailbox.submit(command)
         return event_pb2.SendEventsResponse(ids=sent.ids, duplicates=sent.duplicates)
+
+    @override
+    async def SendSignal(self, request: event_pb2.SendSignalRequest, context: _Context) -> event_pb2.SendSignalResponse:
+        found: validate.Violations = []
+        namespace = validate.namespace_of(request.namespace, found)
+        payload = request.data
+        found += [FieldViolation(*problem) for problem in signal_problems(request.signal, payload, self._limits)]
+        validate.refuse(found)
+        command = SendSignal(
+            namespace=namespace, signal=request.signal, data=payload.data or b"null", encoding=payload.encoding
+        )
+        run_id: str = await self._mailbox.submit(command)
+        return event_pb2.SendSignalResponse(run_id=run_id)

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, Options, RetryPolicy
 from controlplane.core.ids import child_traceparent, step_span_id
 from controlplane.core.limits import SECOND
 from controlplane.core.records import EventRow, Failure, JournalRow, NewEvent, RunRow
 from controlplane.core.retry import DEFAULT as DEFAULT_RETRY
-from controlplane.core.states import StepState
+from controlplane.core.states import RunState, StepState
 from controlplane.gen.steplane.v1 import event_pb2, function_pb2, payload_pb2, run_pb2
 from controlplane.store.interface import RunView
 
@@ -100,14 +100,15 @@ def event_record(row: EventRow) -> run_pb2.EventRecord:
     if row.source_run_id is not None:
         message.source_run_id = row.source_run_id
         message.source_step_key = row.source_step_key or ""
+    message.depth = row.depth
     return message
 
 
 # Runs and their steps
 
 
-def run_message(view: RunView) -> run_pb2.Run:
-    """A run, with its output if it has been read."""
+def run_message(view: RunView, need: run_pb2.RunNeed = run_pb2.RUN_NEED_TURN) -> run_pb2.Run:
+    """A run, with its output if it has been read. `need` is what it waits for, if it is queued."""
     run = view.run
     message = run_pb2.Run(
         id=run.id,
@@ -121,8 +122,16 @@ def run_message(view: RunView) -> run_pb2.Run:
         attempt=run.attempt,
         step_count=run.step_count,
         traceparent=run.traceparent,
+        deliveries=run.deliveries,
     )
     set_moment(message.create_time, run.created_at)
+    if run.state is RunState.QUEUED:
+        message.need = need
+        set_moment(message.queue_time, run.queued_at)
+    if view.more_event_ids:
+        message.event_ids.extend((view.event_id, *view.more_event_ids))
+    if run.extra is not None:
+        message.replay_of = run.extra.replay_of
     if run.started_at is not None:
         set_moment(message.start_time, run.started_at)
     if run.ended_at is not None:
@@ -167,6 +176,10 @@ def fill_entry(message: run_pb2.JournalEntry, row: JournalRow) -> None:
         set_moment(message.due_time, row.due_at)
     if row.event_ids:
         message.event_ids.extend(row.event_ids)
+    if row.other_run_id:
+        message.run_id = row.other_run_id
+    if row.target:
+        message.target = row.target
 
 
 def fill_payload(message: payload_pb2.Payload, data: bytes, encoding: str) -> None:
@@ -182,19 +195,22 @@ def fill_failure(message: payload_pb2.Failure, failure: Failure) -> None:
     message.message = failure.message
     message.stack = failure.stack
     message.step_key = failure.step_key
+    if failure.reason:
+        message.reason = failure.reason
 
 
 # Functions
 
 
-def definition_of(message: function_pb2.FunctionDefinition) -> Definition:
+def definition_of(message: function_pb2.FunctionDefinition, options: Options) -> Definition:
     """A checked definition, with every default filled in."""
     return Definition(
         message.app_id,
         message.function_id,
         message.name or message.function_id,
         tuple(_trigger_of(trigger) for trigger in message.triggers),
-        _retry_of(message.retry),
+        retry_of(message.retry),
+        options,
     )
 
 
@@ -204,7 +220,8 @@ def _trigger_of(message: function_pb2.Trigger) -> EventTrigger | CronTrigger:
     return CronTrigger(message.cron.cron, message.cron.time_zone or "UTC")
 
 
-def _retry_of(message: function_pb2.RetryPolicy) -> RetryPolicy:
+def retry_of(message: function_pb2.RetryPolicy) -> RetryPolicy:
+    """A checked retry policy, with every default filled in."""
     return RetryPolicy(
         message.retries if message.HasField("retries") else DEFAULT_RETRY.retries,
         tuple(duration_of(delay) for delay in message.delays) or DEFAULT_RETRY.delays,
@@ -214,7 +231,12 @@ def _retry_of(message: function_pb2.RetryPolicy) -> RetryPolicy:
 
 def function_message(row: FunctionRow, *, live_sessions: int) -> function_pb2.Function:
     """A function, and how many sessions serve it."""
-    message = function_pb2.Function(namespace=row.namespace, version=row.version, live_sessions=live_sessions)
+    message = function_pb2.Function(
+        namespace=row.namespace,
+        version=row.version,
+        live_sessions=live_sessions,
+        state=int(row.state),  # type: ignore[arg-type]  # the numbers are those of the wire
+    )
     _fill_definition(message.definition, row.definition)
     set_moment(message.create_time, row.created_at)
     set_moment(message.update_time, row.updated_at)

@@ -23,6 +23,7 @@ from controlplane.core.limits import (
     FUNCTIONS_PER_SESSION_MAX,
     ID_BYTES_MAX,
     NAME_BYTES_MAX,
+    PATH_BYTES_MAX,
     RETRIES_MAX,
     SLUG_BYTES_MAX,
     TRACESTATE_BYTES_MAX,
@@ -37,6 +38,14 @@ from controlplane.rpc.translate import duration_of
 
 DEFAULT_NAMESPACE: Final = "default"
 RESERVED_PREFIX: Final = "steplane/"
+INTERNAL_EVENTS: Final = (
+    "steplane/function.finished",
+    "steplane/function.failed",
+    "steplane/function.cancelled",
+    "steplane/function.invoked",
+    "steplane/schedule.fired",
+)
+_EVENT_FIELDS: Final = ("data", "id", "name", "ts")
 
 _SLUG: Final = re.compile(r"[A-Za-z0-9._-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -100,7 +109,7 @@ def event_problems(event: NewEvent, limits: Limits, now: int) -> Sequence[tuple[
     pairs = (
         ("id", text_problem(id_, ID_BYTES_MAX) if id_ else None),
         ("data.encoding", encoding_problem(encoding)),
-        ("data", _data_problem(data, encoding, limits)),
+        ("data", data_problem(data, encoding, limits)),
         ("ts", None if ts is None else _ts_problem(ts, now)),
         ("traceparent", None if not traceparent or is_traceparent(traceparent) else "is not a W3C traceparent"),
         ("tracestate", tracestate_problem(tracestate)),
@@ -184,7 +193,8 @@ def _is_json_object(data: bytes) -> bool:
         return False
 
 
-def _data_problem(data: bytes, encoding: str, limits: Limits) -> str | None:
+def data_problem(data: bytes, encoding: str, limits: Limits) -> str | None:
+    """What is wrong with the data of an event."""
     if len(data) > limits.event_bytes_max:
         return f"has {len(data)} bytes; an event's data has {limits.event_bytes_max} at most"
     if encoding not in ("", "json"):
@@ -230,13 +240,13 @@ def definition(definition_: function_pb2.FunctionDefinition, found: Violations) 
     for index, trigger in enumerate(definition_.triggers[:TRIGGERS_MAX]):
         _trigger(trigger, f"definition.triggers[{index}]", found)
     if definition_.HasField("retry"):
-        _retry(definition_.retry, found)
+        _retry(definition_.retry, "definition.retry", found)
 
 
 def _trigger(trigger: function_pb2.Trigger, field: str, found: Violations) -> None:
     match trigger.WhichOneof("kind"):
         case "event":
-            if problem := _pattern_problem(trigger.event.event):
+            if problem := pattern_problem(trigger.event.event):
                 found.append(FieldViolation(f"{field}.event.event", problem))
             source = trigger.event.expression
             if source and (problem := expression.check(source)):
@@ -248,21 +258,49 @@ def _trigger(trigger: function_pb2.Trigger, field: str, found: Violations) -> No
             found.append(FieldViolation(field, "is neither an event nor a cron trigger"))
 
 
-def _pattern_problem(pattern: str) -> str | None:
+@lru_cache(maxsize=1024)
+def pattern_problem(pattern: str) -> str | None:
+    """What is wrong with the name of an event that is asked for."""
     if "*" in pattern[:-1]:
         return 'may have a "*" at its end only'
+    if pattern.startswith(RESERVED_PREFIX) and not _is_internal(pattern):
+        return f"is none of the server's own events: {', '.join(INTERNAL_EVENTS)}"
     return _printable_problem(pattern, NAME_BYTES_MAX)
 
 
-def _retry(retry: function_pb2.RetryPolicy, found: Violations) -> None:
+def _is_internal(pattern: str) -> bool:
+    if pattern.endswith("*"):
+        return any(name.startswith(pattern[:-1]) for name in INTERNAL_EVENTS)
+    return pattern in INTERNAL_EVENTS
+
+
+@lru_cache(maxsize=1024)
+def path_problem(path: str) -> str | None:
+    """What is wrong with a path into an event."""
+    if len(path) > PATH_BYTES_MAX:
+        return f"has {len(path)} characters; {PATH_BYTES_MAX} are the most"
+    first, *names = path.split(".")
+    if first not in _EVENT_FIELDS or not all(names) or (first == "data") != bool(names):
+        return 'is not a path into an event, such as "data.user_id"; its first name is data, id, name or ts'
+    return text_problem(path, PATH_BYTES_MAX)
+
+
+def retry_problems(retry: function_pb2.RetryPolicy, field: str) -> Violations:
+    """What is wrong with a retry policy."""
+    found: Violations = []
+    _retry(retry, field, found)
+    return found
+
+
+def _retry(retry: function_pb2.RetryPolicy, field: str, found: Violations) -> None:
     if retry.retries > RETRIES_MAX:
-        found.append(FieldViolation("definition.retry.retries", f"is {retry.retries}; {RETRIES_MAX} is the most"))
+        found.append(FieldViolation(f"{field}.retries", f"is {retry.retries}; {RETRIES_MAX} is the most"))
     if len(retry.delays) > DELAYS_MAX:
         problem = f"has {len(retry.delays)} delays; {DELAYS_MAX} are the most"
-        found.append(FieldViolation("definition.retry.delays", problem))
+        found.append(FieldViolation(f"{field}.delays", problem))
     for index, delay in enumerate(retry.delays[:DELAYS_MAX]):
-        _delay(delay, f"definition.retry.delays[{index}]", found)
-    _delay(retry.jitter, "definition.retry.jitter", found)
+        _delay(delay, f"{field}.delays[{index}]", found)
+    _delay(retry.jitter, f"{field}.jitter", found)
 
 
 def _delay(delay: Duration, field: str, found: Violations) -> None:

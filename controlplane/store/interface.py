@@ -311,6 +311,10 @@ class Reader(Protocol):
         """
         ...
 
+    def events(self, keys: Iterable[int]) -> dict[int, EventRow]:
+        """These events, by key; unknown keys are left out."""
+        ...
+
     def find_event(self, namespace: str, event_id: str) -> EventRow | None:
         """The newest event with that id. Without its data."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -13,7 +13,7 @@ from controlplane.core.definition import FunctionRow
 from controlplane.core.records import EventRow, JournalRow
 from controlplane.errors import StoreError
 from controlplane.store.interface import Reader, RunFilter, RunView
-from controlplane.store.sqlite import journal, listings, timers
+from controlplane.store.sqlite import events, journal, listings, timers
 from controlplane.store.sqlite.connection import Connection, connect_reader
 from controlplane.store.sqlite.statement import run
 
@@ -106,6 +106,10 @@ class SqliteReader:
         return listings.list_events(
             self._connection, namespace, name=name, id_=id_, before_key=before_key, limit=limit, bytes_max=bytes_max
         )
+
+    def events(self, keys: Iterable[int]) -> dict[int, EventRow]:
+        """These events, by key."""
+        return events.get(self._connection, keys)
 
     def find_event(self, namespace: str, event_id: str) -> EventRow | None:
         """The newest event with that id, without its data."""
