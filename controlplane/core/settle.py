@@ -88,9 +88,8 @@ def _data(d: Decision, run: RunRow, events: Sequence[EventRow]) -> bytes:
         "function_id": f"{definition.app_id}/{definition.function_id}",
         "run_id": run.id,
         "event": parts[0] if parts else None,
+        "events": parts,
     }
-    if len(parts) > 1:
-        data["events"] = parts
     if run.failure is not None:
         data["error"] = {
             "name": run.failure.name,

@@ -97,7 +97,7 @@ def _batch(definition: function_pb2.FunctionDefinition) -> Iterator[tuple[str, s
     yield from _key("batch.expression", batch.expression)
     for name in _NOT_WITH_BATCH:
         if definition.cancel if name == "cancel" else definition.HasField(name):
-            yield name, "can't be had together with batch: its run is not known yet when an event comes"
+            yield "batch", f"can't be had together with {name}: its run is not known yet when an event comes"
 
 
 def _cancels(definition: function_pb2.FunctionDefinition) -> Iterator[tuple[str, str]]:

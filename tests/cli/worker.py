@@ -48,6 +48,15 @@ def sent(key: str, *names: str) -> work_pb2.Report:
     )
 
 
+def waits_for_signal(key: str, name: str) -> list[work_pb2.Report]:
+    """A step waits for a signal, and nothing else goes on."""
+    wait = work_pb2.SignalWaitStarted(signal=name)
+    return [
+        work_pb2.Report(step_key=key, signal_wait_started=wait),
+        work_pb2.Report(run_parked=work_pb2.RunParked()),
+    ]
+
+
 class Worker:
     """Serves the functions of one app until the block ends."""
 

@@ -40,17 +40,34 @@ class House:
             worker.stop()
             await task
 
+    async def runs_of(self, event_id: str, *, function_id: str = "") -> list[run_pb2.Run]:
+        """The runs that an event started, as they are now; one at least."""
+        request = run_pb2.ListRunsRequest(event_id=event_id, function_id=function_id)
+        while True:
+            runs = list((await self._runs.ListRuns(request)).runs)
+            if runs:
+                return runs
+
     async def run_of(self, event_id: str, *, function_id: str = "") -> run_pb2.Run:
         """The run that an event started, once it has ended."""
-        request = run_pb2.ListRunsRequest(event_id=event_id, function_id=function_id)
-        runs = (await self._runs.ListRuns(request)).runs
-        while not runs:
-            runs = (await self._runs.ListRuns(request)).runs
-        assert len(runs) == 1
-        last = runs[0]
-        async for response in self._runs.WatchRun(run_pb2.WatchRunRequest(run_id=runs[0].id)):
+        (last,) = await self.runs_of(event_id, function_id=function_id)
+        async for response in self._runs.WatchRun(run_pb2.WatchRunRequest(run_id=last.id)):
             last = response.run
         return last
+
+    async def parked(self, event_id: str, *, function_id: str = "") -> run_pb2.Run:
+        """The run that an event started, once it waits for something."""
+        (run,) = await self.runs_of(event_id, function_id=function_id)
+        watching = self._runs.WatchRun(run_pb2.WatchRunRequest(run_id=run.id))
+        async for response in watching:
+            if response.run.state == run_pb2.RUN_STATE_WAITING:
+                watching.cancel()
+                return response.run
+        raise AssertionError(f"run {run.id} has ended without waiting for anything")
+
+    async def cancel(self, run_id: str) -> None:
+        """Cancel a run."""
+        await self._runs.CancelRun(run_pb2.CancelRunRequest(run_id=run_id, reason="a test"))
 
     async def journal(self, run_id: str) -> dict[str, run_pb2.JournalEntry]:
         """The recorded steps of a run."""

@@ -255,8 +255,8 @@ async def test_a_cancelled_run_is_stopped(house: House) -> None:
     async with house.worker():
         event_id = await house.send("app/endless")
         await begun.wait()
-        (run,) = (await house._runs.ListRuns(run_pb2.ListRunsRequest(event_id=event_id))).runs
-        await house._runs.CancelRun(run_pb2.CancelRunRequest(run_id=run.id, reason="a test"))
+        (run,) = await house.runs_of(event_id)
+        await house.cancel(run.id)
         await over.wait()
     assert (await house.run_of(event_id)).state == run_pb2.RUN_STATE_CANCELLED
 
