@@ -53,7 +53,7 @@ def waits_for_signal(key: str, name: str) -> list[work_pb2.Report]:
     wait = work_pb2.SignalWaitStarted(signal=name)
     return [
         work_pb2.Report(step_key=key, signal_wait_started=wait),
-        work_pb2.Report(run_parked=work_pb2.RunParked()),
+        work_pb2.Report(run_parked=work_pb2.RunParked(blocked_by=[key])),
     ]
 
 
