@@ -121,10 +121,11 @@ def spelled(function: Any) -> Iterator[str]:
     """A method's parameters, without their types: these are in the code, and make lines long."""
     had_star = False
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        is_rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if parameter.kind is parameter.KEYWORD_ONLY and not had_star:
             had_star = True
             yield "*"
-        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        star = "*" * ((parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD).index(parameter.kind) + 1) if is_rest else ""
         had_star |= star == "*"
         has_default = parameter.default is not parameter.empty
         yield f"{star}{parameter.name}" + (f"={parameter.default!r}" if has_default else "")

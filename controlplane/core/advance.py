@@ -13,12 +13,12 @@ from controlplane.core.decision import Decision, Incoming
 from controlplane.core.ids import child_event_id, child_traceparent, step_span_id
 from controlplane.core.lifecycle import Refused, cancel, end, free, go_on, is_backing_off, is_blocked, record, wake
 from controlplane.core.limits import WAITED_EVENTS_MAX
+from controlplane.core.reasons import Reason
 from controlplane.core.records import (
     Ack,
     AckStatus,
     Failure,
     JournalRow,
-    Reason,
     Report,
     ReportKind,
     RunRow,

@@ -11,21 +11,9 @@ from controlplane.core.definition import FunctionState
 from controlplane.core.ids import child_event_id, child_traceparent, step_span_id
 from controlplane.core.lifecycle import Refused, conclude, is_blocked, record
 from controlplane.core.limits import WAITED_EVENTS_MAX
-from controlplane.core.records import (
-    EventRow,
-    Failure,
-    InvokeRequest,
-    JournalRow,
-    NewEvent,
-    Reason,
-    Report,
-    RunRow,
-    SignalRequest,
-    SignalRow,
-    SignalWaitRequest,
-    WaitRequest,
-    WaitRow,
-)
+from controlplane.core.reasons import Reason
+from controlplane.core.records import EventRow, Failure, JournalRow, NewEvent, Report, RunRow, SignalRow, WaitRow
+from controlplane.core.requests import InvokeRequest, SignalRequest, SignalWaitRequest, WaitRequest
 from controlplane.core.states import ENDED, StepKind, StepState
 from controlplane.core.waits import event_json, events_json, join_json, rows_of_step, split_json
 

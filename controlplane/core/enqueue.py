@@ -25,17 +25,8 @@ from controlplane.core.flow import (
 from controlplane.core.ids import child_traceparent, run_span_id
 from controlplane.core.lifecycle import cancel
 from controlplane.core.limits import BATCH_DATA_BYTES_MAX, IDEMPOTENCY_PERIOD
-from controlplane.core.records import (
-    EventRow,
-    Failure,
-    FlowKind,
-    FlowRow,
-    Reason,
-    RunExtra,
-    RunRow,
-    TimerKind,
-    TimerRow,
-)
+from controlplane.core.reasons import Reason
+from controlplane.core.records import EventRow, Failure, FlowKind, FlowRow, RunExtra, RunRow, TimerKind, TimerRow
 from controlplane.core.states import ENDED, RunState
 from controlplane.core.waits import rows_of_cancels
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from controlplane.core.decision import Decision
 from controlplane.core.flow import lane_of
+from controlplane.core.reasons import Reason
 from controlplane.core.records import (
     Cancellation,
     Failure,
     FlowKind,
     JournalRow,
-    Reason,
     Resolution,
     RunRow,
     TimerKind,

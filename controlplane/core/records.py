@@ -7,9 +7,10 @@ are microseconds since 1970 (UTC), all durations microseconds. `key` is a store'
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from controlplane.core.definition import RetryPolicy
+from controlplane.core.requests import Request
 from controlplane.core.states import RunState, StepKind, StepState
 
 
@@ -21,7 +22,7 @@ class Failure(NamedTuple):
     stack: str = ""
     step_key: str = ""
     reason: str = ""
-    """Empty if a user's code raised it, else one of `Reason`."""
+    """Empty if a user's code raised it, else one of `reasons.Reason`."""
 
 
 class EventRow(NamedTuple):
@@ -307,57 +308,6 @@ class ReportKind(IntEnum):
     SIGNAL_SENT = 11
 
 
-class WaitedEvent(NamedTuple):
-    """An event that is waited for: see `WaitRow`."""
-
-    event: str
-    path: str = ""
-    expression: str = ""
-
-
-class WaitRequest(NamedTuple):
-    """A wait for events begins."""
-
-    events: tuple[WaitedEvent, ...]
-    all_of: bool
-    timeout: int
-    since: int | None = None
-    """Events count as well that were received at this moment or later."""
-    since_run: bool = False
-    """The same, from the moment on at which the run was made."""
-
-
-class InvokeRequest(NamedTuple):
-    """Another function is to be invoked."""
-
-    app_id: str
-    """The invoking function's if empty."""
-    function_id: str
-    data: bytes
-    encoding: str
-    timeout: int
-
-
-class SignalWaitRequest(NamedTuple):
-    """A wait for a signal begins."""
-
-    signal: str
-    timeout: int
-    replaces: bool
-    """Whether it takes the place of another wait, and does not fail."""
-
-
-class SignalRequest(NamedTuple):
-    """A signal is to be sent."""
-
-    signal: str
-    data: bytes
-    encoding: str
-
-
-Request: TypeAlias = WaitRequest | InvokeRequest | SignalWaitRequest | SignalRequest
-
-
 class Report(NamedTuple):
     """One fact that a worker tells of a run, validated in form. Which fields count follows from `kind`."""
 
@@ -382,20 +332,6 @@ class Report(NamedTuple):
     problem_reason: str = ""
     problem: str = ""
     """What is wrong with its form: it is rejected with this text, and nothing else of it counts."""
-
-
-class Reason:
-    """Why the server failed something: `Failure.reason`. These are the words of the contract."""
-
-    CANCELLED: Final = "CANCELLED"
-    TIMED_OUT: Final = "TIMED_OUT"
-    FUNCTION_NOT_FOUND: Final = "FUNCTION_NOT_FOUND"
-    SKIPPED: Final = "SKIPPED"
-    SIGNAL_NOT_FOUND: Final = "SIGNAL_NOT_FOUND"
-    SIGNAL_IN_USE: Final = "SIGNAL_IN_USE"
-    SIGNAL_REPLACED: Final = "SIGNAL_REPLACED"
-    LINEAGE_TOO_DEEP: Final = "LINEAGE_TOO_DEEP"
-    SET_ASIDE: Final = "SET_ASIDE"
 
 
 class AckStatus(IntEnum):

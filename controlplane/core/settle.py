@@ -11,7 +11,8 @@ from controlplane.core.awaiting import EVENT_INVOKED, NULL
 from controlplane.core.decision import Decision, Incoming
 from controlplane.core.ids import child_event_id, child_traceparent, run_span_id
 from controlplane.core.lifecycle import conclude, is_blocked
-from controlplane.core.records import EventRow, Failure, NewEvent, Reason, RunRow
+from controlplane.core.reasons import Reason
+from controlplane.core.records import EventRow, Failure, NewEvent, RunRow
 from controlplane.core.states import RunState, StepKind, StepState
 from controlplane.core.waits import event_json
 

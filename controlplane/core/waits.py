@@ -16,7 +16,8 @@ import orjson
 from controlplane.core.definition import CancelOn
 from controlplane.core.expression import MISSING, canonical, event_value, is_true, value_at
 from controlplane.core.limits import WAIT_MAX
-from controlplane.core.records import EventRow, WaitedEvent, WaitRow
+from controlplane.core.records import EventRow, WaitRow
+from controlplane.core.requests import WaitedEvent
 
 #: Events of this prefix are the server's own: only a name that begins with it asks for them.
 INTERNAL: Final = "steplane/"

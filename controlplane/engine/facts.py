@@ -11,14 +11,12 @@ from controlplane.core.records import (
     Report,
     ReportKind,
     RunRow,
-    SignalRequest,
     SignalRow,
-    SignalWaitRequest,
     TimerKind,
     TimerRow,
-    WaitRequest,
     WaitRow,
 )
+from controlplane.core.requests import SignalRequest, SignalWaitRequest, WaitRequest
 from controlplane.core.waits import is_met, rows_of_step
 from controlplane.engine.commands import (
     CancelRun,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controlplane.core.records import Ack, AckStatus, Reason, Report, RunRow
+from controlplane.core.reasons import Reason
+from controlplane.core.records import Ack, AckStatus, Report, RunRow
 
 if TYPE_CHECKING:
     from controlplane.engine.turn import Turn

@@ -11,7 +11,8 @@ from controlplane.core.awaiting import EVENT_INVOKED, give_signal
 from controlplane.core.decision import Incoming
 from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow, FunctionState
 from controlplane.core.flow import flush_key
-from controlplane.core.records import NewEvent, ReportKind, SignalRequest, TimerKind, TimerRow
+from controlplane.core.records import NewEvent, ReportKind, TimerKind, TimerRow
+from controlplane.core.requests import SignalRequest
 from controlplane.core.states import ENDED, RunState
 from controlplane.engine.commands import (
     CancelRun,

@@ -18,7 +18,8 @@ from controlplane.core.limits import (
     SLEEP_MAX,
     Limits,
 )
-from controlplane.core.records import Failure, Lease, Report, ReportKind, Request
+from controlplane.core.records import Failure, Lease, Report, ReportKind
+from controlplane.core.requests import Request
 from controlplane.gen.steplane.v1 import payload_pb2, work_pb2
 from controlplane.rpc import validate, wait_reports
 from controlplane.rpc.translate import duration_of, moment_of, new_events, retry_of

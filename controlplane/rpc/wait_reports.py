@@ -7,13 +7,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from controlplane.core.limits import DAY, ID_BYTES_MAX, WAIT_MAX, WAITED_EVENTS_MAX, Limits
-from controlplane.core.records import (
-    InvokeRequest,
-    SignalRequest,
-    SignalWaitRequest,
-    WaitedEvent,
-    WaitRequest,
-)
+from controlplane.core.requests import InvokeRequest, SignalRequest, SignalWaitRequest, WaitedEvent, WaitRequest
 from controlplane.gen.steplane.v1 import payload_pb2, work_pb2
 from controlplane.rpc import options, validate
 from controlplane.rpc.translate import duration_of, event_data, moment_of

@@ -13,6 +13,7 @@ from steplane.definition import TriggerCron, TriggerEvent, define
 from steplane.event import Event
 from steplane.flow import Batch, Cancel, Concurrency, Debounce, Priority, RateLimit, Singleton, Throttle, Timeouts
 from steplane.function import Function
+from steplane.gen.steplane.v1.function_pb2 import FunctionDefinition
 from steplane.retry import Retry
 from steplane.sending import BlockingCalls, Calls, LoopCalls, Sender
 from steplane.transport import DEFAULT_PORT, Target, Tls
@@ -82,14 +83,6 @@ class Steplane:
         good. Its event's data tell of that run: `function_id` (with the app's), `run_id`, `event` (with id, name, data and
         ts; `events` are all of a batch) and `error` (with name, message, stack, step_key and reason).
 
-            async def tell(ctx: steplane.Context) -> None:
-                failed = ctx.event.data
-                text = f"order {failed['event']['data']['order']}: {failed['error']['message']}"
-                await ctx.step.run("mail", mail, text)
-
-            @client.create_function(fn_id="pay", trigger=steplane.TriggerEvent(event="shop/order"), on_failure=tell)
-            async def pay(ctx: steplane.Context) -> None: ...
-
         Raises `ValueError` for what can't be said; all else is checked by the server when a worker connects.
         """
         definition = define(
@@ -110,20 +103,7 @@ class Steplane:
             timeouts=timeouts,
             idempotency=idempotency,
         )
-        handler_id = f"{fn_id}-on-failure"
-        for id_ in (fn_id,) if on_failure is None else (fn_id, handler_id):
-            if id_ in self._functions:
-                raise ValueError(f"function {id_!r} is defined twice")
-
-        def decorate(handler: H) -> Function[H]:
-            function = self._functions[fn_id] = Function(handler, definition)
-            if on_failure is not None:
-                function.failure_handler = self._functions[handler_id] = self._failure_handler(
-                    on_failure, handler_id, of=function
-                )
-            return function
-
-        return decorate
+        return self._decorator(fn_id, definition, on_failure)
 
     def worker(
         self,
@@ -180,6 +160,24 @@ class Steplane:
     async def _send(self, events: Event | Sequence[Event], timeout: timedelta, calls: Calls) -> list[str]:  # noqa: ASYNC109 the same
         batch = [events] if isinstance(events, Event) else list(events)
         return await self._sender.send(batch, seconds_max=timeout.total_seconds(), calls=calls)
+
+    def _decorator(
+        self, fn_id: str, definition: FunctionDefinition, on_failure: Callable[..., Any] | None
+    ) -> Callable[[H], Function[H]]:
+        handler_id = f"{fn_id}-on-failure"
+        for id_ in (fn_id,) if on_failure is None else (fn_id, handler_id):
+            if id_ in self._functions:
+                raise ValueError(f"function {id_!r} is defined twice")
+
+        def decorate(handler: H) -> Function[H]:
+            function = self._functions[fn_id] = Function(handler, definition)
+            if on_failure is not None:
+                function.failure_handler = self._functions[handler_id] = self._failure_handler(
+                    on_failure, handler_id, of=function
+                )
+            return function
+
+        return decorate
 
     def _failure_handler(self, handler: Callable[..., Any], fn_id: str, *, of: Function[Any]) -> Function[Any]:
         failing = of.definition
