@@ -17,6 +17,9 @@ ALLOWED = {
     (RunState.RUNNING, RunChange.CANCELLED): RunState.CANCELLED,
     (RunState.WAITING, RunChange.WOKEN): RunState.QUEUED,
     (RunState.WAITING, RunChange.CANCELLED): RunState.CANCELLED,
+    (RunState.RUNNING, RunChange.SET_ASIDE): RunState.SET_ASIDE,
+    (RunState.SET_ASIDE, RunChange.RELEASED): RunState.QUEUED,
+    (RunState.SET_ASIDE, RunChange.CANCELLED): RunState.CANCELLED,
 }
 REFUSED = [(state, change) for state in RunState for change in RunChange if (state, change) not in ALLOWED]
 
@@ -40,4 +43,4 @@ def test_the_table_knows_every_state() -> None:
     """No state can be forgotten, and those with no way out are the ended ones."""
 
     assert set(RunState) == set(TRANSITIONS)
-    assert {RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED} == ENDED
+    assert {RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.SKIPPED} == ENDED

@@ -29,6 +29,7 @@ from controlplane.gen.steplane.v1 import (
 )
 from controlplane.gen.steplane.v1 import work_pb2 as work
 from controlplane.rpc.functions import FunctionService
+from controlplane.rpc.questions import Questions
 from controlplane.rpc.runs import RunService
 from controlplane.rpc.send_events import EventService
 from controlplane.rpc.server import RpcServer, Services
@@ -173,19 +174,25 @@ async def serving(settings: Settings | None = None, patience: Patience | None = 
         store=store, mailbox=mailbox, settings=settings, clock=clock, rng=random.Random(1), loop=loop, hub=hub
     )
     with ThreadPoolExecutor(2) as readers:
-        limits = settings.limits
+        limits, questions = settings.limits, Questions(store, readers)
         work_service = WorkService(mailbox=mailbox, settings=settings, clock=clock, version="0.0.0", patience=patience)
         services = Services(
             events=EventService(mailbox=mailbox, limits=limits, clock=clock),
             functions=FunctionService(
-                store=store,
-                readers=readers,
+                questions=questions,
                 mailbox=mailbox,
                 limits=limits,
                 clock=clock,
                 sessions_serving=committer.sessions_serving,
             ),
-            runs=RunService(store=store, readers=readers, mailbox=mailbox, hub=hub, limits=limits),
+            runs=RunService(
+                questions=questions,
+                mailbox=mailbox,
+                hub=hub,
+                limits=limits,
+                sessions_serving=committer.sessions_serving,
+                is_paused=committer.is_paused,
+            ),
             work=work_service,
         )
         server = RpcServer(services, limits=limits, tls=None, with_reflection=True)

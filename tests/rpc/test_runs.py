@@ -19,6 +19,7 @@ from controlplane.engine.hub import RunHub
 from controlplane.engine.mailbox import Mailbox
 from controlplane.gen.steplane.v1 import run_pb2, run_pb2_grpc
 from controlplane.rpc.interceptors import Calls
+from controlplane.rpc.questions import Questions
 from controlplane.rpc.runs import RunService
 from controlplane.store.interface import Store
 from controlplane.store.sqlite.open import SqliteStore
@@ -51,7 +52,14 @@ async def runs(store: Store, hub: RunHub) -> AsyncIterator[Runs]:
     mailbox = Mailbox(asyncio.get_running_loop(), Limits())
     server = grpc.aio.server(interceptors=[Calls()])
     with ThreadPoolExecutor(2) as readers:
-        service = RunService(store=store, readers=readers, mailbox=mailbox, hub=hub, limits=Limits())
+        service = RunService(
+            questions=Questions(store, readers),
+            mailbox=mailbox,
+            hub=hub,
+            limits=Limits(),
+            sessions_serving=lambda *_: 0,
+            is_paused=lambda *_: False,
+        )
         run_pb2_grpc.add_RunServiceServicer_to_server(service, server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -48,7 +48,7 @@ from controlplane.engine.sessions import instance_of
 from controlplane.engine.settings import Settings
 from controlplane.store.interface import RunFilter, Store
 from controlplane.store.sqlite.open import SqliteStore
-from tests.transcripts.driver import Driver, Stream
+from tests.transcripts.driver import Driver, Stream, lanes_of
 
 ROUNDS = int(os.environ.get("CHAOS", "8"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -111,10 +111,10 @@ class _Chaos:
             journals = tx.journals(ids)
             timers = set(tx.timers_due(1 << 62, 1 << 30))
             sessions = {row.id: row for row in tx.sessions()}
-            ready = tx.functions_ready()
+            ready = tx.lanes_ready()
         memory = self._driver.memory
         assert sessions == {session.row.id: session.row for session in self._driver.sessions()}
-        assert ready <= memory.ready.keys(), "queued runs that nobody would find"
+        assert set(ready) <= lanes_of(memory.lanes), "queued runs that nobody would find"
         assert {1} >= set(Counter((run.event_key, run.function_key) for run in self._runs).values())
         streams = [instance_of(session.row) for session in self._driver.sessions() if session.outbox is not None]
         assert len(set(streams)) == len(streams), "two streams of one worker"

@@ -16,6 +16,7 @@ from controlplane.core.states import ENDED, RunState, StepState
 from controlplane.store.interface import RunFilter
 from controlplane.store.sqlite.open import SqliteStore
 from tests.simulation.world import CHILDREN, World
+from tests.transcripts.driver import lanes_of
 
 ROUNDS = int(os.environ.get("SIMULATIONS", "3"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -68,7 +69,7 @@ def _views(world: World) -> list[Any]:
 def _check_now(world: World, epochs: dict[str, int]) -> None:
     with world.store.begin() as tx:
         sessions = {row.id for row in tx.sessions()}
-        ready = tx.functions_ready()
+        ready = tx.lanes_ready()
     for view in _views(world):
         run = view.run
         assert run.epoch >= epochs.get(run.id, 0), "an epoch fell"
@@ -76,7 +77,7 @@ def _check_now(world: World, epochs: dict[str, int]) -> None:
         assert (run.state is RunState.RUNNING) == (run.session_id is not None)
         assert run.session_id is None or run.session_id in sessions, "a lease of nobody"
         assert (run.state in ENDED) == (run.ended_at is not None)
-    assert ready <= world.memory.ready.keys(), "queued runs that nobody would find"
+    assert set(ready) <= lanes_of(world.memory.lanes), "queued runs that nobody would find"
 
 
 def _come_to_rest(world: World) -> None:

@@ -98,7 +98,7 @@ def test_sets_of_any_size(store: Store, count: int) -> None:
     rows = {id_: run(id_) for id_ in ids(count)}
     with committing(store) as tx:
         tx.insert_runs(list(rows.values()))
-        assert tx.claim_ready(1, count + 1) == list(rows.values())
+        assert tx.claim_ready([(1, 0)], count + 1) == list(rows.values())
         tx.update_runs(leased(row) for row in rows.values())
     with store.begin():
         pass
@@ -147,11 +147,11 @@ def test_the_oldest_are_claimed_first(store: Store) -> None:
     with committing(store) as tx:
         tx.insert_runs(rows)
     with committing(store) as tx:
-        assert [row.id for row in tx.claim_ready(1, 10)] == [third, fourth, first, second]
-        assert [row.id for row in tx.claim_ready(1, 3)] == [third, fourth, first]
-        assert tx.claim_ready(1, 0) == []
-        assert tx.claim_ready(2, 10) == [rows[-1]]
-        assert tx.claim_ready(3, 10) == []
+        assert [row.id for row in tx.claim_ready([(1, 0)], 10)] == [third, fourth, first, second]
+        assert [row.id for row in tx.claim_ready([(1, 0)], 3)] == [third, fourth, first]
+        assert tx.claim_ready([(1, 0)], 0) == []
+        assert tx.claim_ready([(2, 0)], 10) == [rows[-1]]
+        assert tx.claim_ready([(3, 0)], 10) == []
 
 
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.QUEUED])
@@ -162,8 +162,8 @@ def test_only_queued_runs_are_claimed(store: Store, state: RunState) -> None:
         tx.insert_runs([run(first, state=state), run(second)])
     with committing(store) as tx:
         tx.update_runs([run(second, state=state)])
-        assert tx.claim_ready(1, 10) == []
-        assert tx.functions_ready() == set()
+        assert tx.claim_ready([(1, 0)], 10) == []
+        assert tx.lanes_ready() == []
 
 
 def test_a_run_that_is_queued_again_goes_to_its_new_place(store: Store) -> None:
@@ -175,7 +175,7 @@ def test_a_run_that_is_queued_again_goes_to_its_new_place(store: Store) -> None:
     again = run(first, epoch=1, queued_at=NOW + 1)
     with committing(store) as tx:
         tx.update_runs([again])
-        assert tx.claim_ready(1, 10) == [run(second), again]
+        assert tx.claim_ready([(1, 0)], 10) == [run(second), again]
 
 
 def test_functions_with_queued_runs_are_found(store: Store) -> None:
@@ -183,9 +183,9 @@ def test_functions_with_queued_runs_are_found(store: Store) -> None:
     run_ids = ids(40)
     with committing(store) as tx:
         tx.insert_runs([run(id_, function_key=1 + place % 10) for place, id_ in enumerate(run_ids)])
-        assert tx.functions_ready() == set(range(1, 11))
+        assert tx.lanes_ready() == [(key, 0) for key in range(1, 11)]
         tx.update_runs([leased(run(id_, function_key=3)) for id_ in run_ids[2::10]])
-        assert tx.functions_ready() == set(range(1, 11)) - {3}
+        assert tx.lanes_ready() == [(key, 0) for key in range(1, 11) if key != 3]
 
 
 def test_runs_of_sessions_are_those_they_hold(store: Store) -> None:

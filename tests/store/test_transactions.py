@@ -39,8 +39,8 @@ def assert_empty(store: Store, run_id: str) -> None:
         assert tx.known_event_ids([("default", "event-1")], 0) == set()
         assert tx.functions() == []
         assert tx.runs([run_id]) == {}
-        assert tx.claim_ready(1, 10) == []
-        assert tx.functions_ready() == set()
+        assert tx.claim_ready([(1, 0)], 10) == []
+        assert tx.lanes_ready() == []
         assert tx.journals([run_id]) == {}
         assert tx.timers_due(NOW, 10) == []
         assert tx.sessions() == []
@@ -79,7 +79,7 @@ def test_a_change_that_was_rolled_back_is_not_remembered(store: Store) -> None:
         assert set(tx.runs([first, second])) == {first, second}
     with committing(store) as tx:
         assert tx.runs([first, second]) == {first: run(first)}
-        assert tx.claim_ready(1, 10) == [run(first)]
+        assert tx.claim_ready([(1, 0)], 10) == [run(first)]
 
 
 def test_a_commit_outlives_the_store(reopen: Callable[[], Store]) -> None:
@@ -105,10 +105,10 @@ def test_reads_see_own_writes(store: Store) -> None:
         assert tx.known_event_ids([("default", "event-1")], 0) == {("default", "event-1")}
         assert [row.definition for row in tx.functions()] == [function("bill").definition]
         assert tx.runs([run_id]) == {run_id: run(run_id)}
-        assert tx.functions_ready() == {1}
-        assert tx.claim_ready(1, 10) == [run(run_id)]
+        assert tx.lanes_ready() == [(1, 0)]
+        assert tx.claim_ready([(1, 0)], 10) == [run(run_id)]
         tx.update_runs([leased(run(run_id))])
-        assert tx.claim_ready(1, 10) == []
+        assert tx.claim_ready([(1, 0)], 10) == []
         assert tx.runs_of_sessions(["session-1"]) == [leased(run(run_id))]
         assert tx.journals([run_id]) == {run_id: [entry(run_id)]}
         assert tx.timers_due(NOW, 10) == [step_timer(run_id)]

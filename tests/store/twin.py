@@ -67,10 +67,10 @@ def act(rng: random.Random, tx: Tx, twin: Twin) -> None:
 def assert_alike(tx: Tx, twin: Twin) -> None:
     """Both say the same about everything."""
     for function_key in range(1, 4):
-        assert tx.claim_ready(function_key, 5) == twin.queued(function_key)[:5]
+        assert tx.claim_ready([(function_key, 0)], 5) == twin.queued(function_key)[:5]
     for session_id in "ab":
         assert {row.id: row for row in tx.runs_of_sessions([session_id])} == twin.leased(session_id)
-    assert tx.functions_ready() == {key for key in range(1, 4) if twin.queued(key)}
+    assert tx.lanes_ready() == [(key, 0) for key in range(1, 4) if twin.queued(key)]
     assert tx.runs(_IDS) == twin.runs
 
 

@@ -119,3 +119,9 @@ class Driver:
         for outbox, delivery in committed.deliveries:
             outbox.deliver(delivery)
         return turn
+
+
+def lanes_of(lanes: Lanes) -> set[tuple[int, int]]:
+    """All lanes that are remembered: those that are ready, and those that wait for a place or for a timer."""
+    ready = {(function_key, lane) for function_key, some in lanes._ready.items() for lane in some}
+    return ready.union(*lanes._blocked.values()) | lanes._throttled
