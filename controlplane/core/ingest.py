@@ -48,7 +48,9 @@ def _accept_one(d: Decision, incoming: Incoming, key: int) -> int:
         if function is not None:
             d.starting.append((row, function, incoming))
             d.not_started[row.key] = function.key
-        elif incoming.not_function:
+            d.matching.append(row)
+            continue
+        if incoming.not_function:
             d.not_started[row.key] = incoming.not_function
         if row.ts > now:
             d.new_timers.append(TimerRow(row.ts, TimerKind.EVENT, str(row.key)))

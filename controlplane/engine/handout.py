@@ -148,7 +148,7 @@ class _HandOut:
 
     def _may_start(self, function: FunctionRow, run: RunRow) -> bool:
         """Whether a run may start now, which then counts as started; if not, its lane waits for what it lacks."""
-        if self._journal_left < run.journal_bytes and self._leased:
+        if self._journal_left < min(run.journal_bytes, _JOURNAL_BYTES_MAX):
             self._is_full = self._turn.has_more = True
             return False
         extra = run.extra

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.core import advance
+from controlplane.core import advance, lifecycle
 from controlplane.core.decision import Decision
 from controlplane.core.ids import child_event_id, step_span_id
 from controlplane.core.limits import SECOND
+from controlplane.core.reasons import Reason
 from controlplane.core.records import (
     AckStatus,
     Cancellation,
@@ -184,7 +185,7 @@ def test_a_run_completes(has_timers: bool) -> None:
         == after
     )
     assert told is None
-    assert ([RUN] if has_timers else []) == d.runs_without_timers
+    assert ([RUN] if has_timers else []) == d.cleared
     assert_nothing_more(d)
 
 
@@ -204,7 +205,7 @@ def test_a_body_that_failed_is_tried_again() -> None:
         )
         == after
     )
-    assert d.runs_without_timers == []
+    assert d.cleared == []
     assert_nothing_more(d, timers=[TimerRow(LATER, TimerKind.RUN, RUN)])
 
 
@@ -218,7 +219,7 @@ def test_a_body_fails_for_good(attempt: int, never: bool) -> None:
         before._replace(state=RunState.FAILED, attempt=attempt + 1, failure=FAILURE, session_id=None, ended_at=NOW)
         == after
     )
-    assert d.runs_without_timers == [RUN]
+    assert d.cleared == [RUN]
     assert_nothing_more(d)
 
 
@@ -243,7 +244,7 @@ def test_a_run_that_is_blocked_no_more_is_queued_again(met: JournalRow) -> None:
     other = ASLEEP._replace(step_key="other#0")
     d, after, _ = done(report(ReportKind.RUN_PARKED, blocked_by=("other#0", "nap#0")), RUNNING, other, met)
 
-    assert RUNNING._replace(state=RunState.QUEUED, session_id=None) == after
+    assert RUNNING._replace(state=RunState.QUEUED, session_id=None, deliveries=0) == after
     assert_nothing_more(d)
 
 
@@ -272,7 +273,7 @@ def test_a_run_is_cancelled(state: RunState) -> None:
     session_id = "s1" if state is RunState.RUNNING else None
     before = RUNNING._replace(state=state, session_id=session_id, has_timers=True, due_at=LATER)
     d = decision(before)
-    advance.cancel(d, before, "too late")
+    lifecycle.cancel(d, before, "too late")
 
     assert (
         before._replace(
@@ -280,12 +281,12 @@ def test_a_run_is_cancelled(state: RunState) -> None:
             session_id=None,
             due_at=None,
             ended_at=NOW,
-            failure=Failure("Cancelled", "too late"),
+            failure=Failure("Cancelled", "too late", reason=Reason.CANCELLED),
         )
         == d.runs[RUN]
     )
     assert ([("s1", Cancellation(RUN, 3, "too late"))] if session_id else []) == d.cancellations
-    assert d.runs_without_timers == [RUN]
+    assert d.cleared == [RUN]
 
 
 STEP_TIMER = TimerRow(LATER, TimerKind.STEP, RUN, "nap#0")
@@ -349,14 +350,14 @@ def test_a_timer_that_nothing_waits_for_does_nothing(timer: TimerRow, rows: list
 
 def test_a_body_is_tried_again_in_its_moment() -> None:
     """A run that backed off is queued."""
-    d = fired(RUN_TIMER, WAITING)
+    d = fired(RUN_TIMER, WAITING._replace(failure=FAILURE))
 
-    assert WAITING._replace(state=RunState.QUEUED, queued_at=LATER, due_at=None) == d.runs[RUN]
+    assert WAITING._replace(state=RunState.QUEUED, queued_at=LATER, due_at=None, failure=FAILURE) == d.runs[RUN]
 
 
 def test_a_sleep_does_not_shorten_the_back_off() -> None:
     """A sleep of the try before ends while the body waits for its next try: recorded, but the run waits on."""
-    d = fired(STEP_TIMER, WAITING._replace(due_at=LATER + 1), ASLEEP)
+    d = fired(STEP_TIMER, WAITING._replace(due_at=LATER + 1, failure=FAILURE), ASLEEP)
 
     assert set() == d.changed_runs
     assert list(d.changed_entries.values()) == [SLEPT]
@@ -365,6 +366,6 @@ def test_a_sleep_does_not_shorten_the_back_off() -> None:
 def test_a_lease_ends_without_an_outcome() -> None:
     """The run keeps its place, its attempts, and the count of its deliveries."""
     d = decision(RUNNING)
-    advance.free(d, RUNNING)
+    lifecycle.free(d, RUNNING)
 
     assert RUNNING._replace(state=RunState.QUEUED, session_id=None) == d.runs[RUN]

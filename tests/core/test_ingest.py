@@ -19,7 +19,8 @@ def sent(id_: str = "", *, ts: int | None = None, traceparent: str = "") -> NewE
 def accepted(d: Decision, *incoming: Incoming, known: set[tuple[str, str]] = frozenset()) -> Decision:  # type: ignore[assignment]  # an empty set of anything
     """The turn after these events came in."""
     d.incoming = list(incoming)
-    accept(d, known, 7)
+    d.event_ids = set(known)
+    accept(d, 7)
     return d
 
 
@@ -44,7 +45,7 @@ def test_what_is_given_stays() -> None:
 
     (row,) = d.new_events
     assert row[1:6] == ("other", "e", "order/created", b"{}", "")
-    assert row[6:] == (5, NOW, TRACE, "vendor=1", "run-1", "notify#0")
+    assert row[6:] == (5, NOW, TRACE, "vendor=1", "run-1", "notify#0", 0)
 
 
 def test_a_known_id_makes_no_second_event() -> None:
@@ -76,12 +77,13 @@ def test_an_event_of_the_future_waits() -> None:
     assert [TimerRow(NOW + 1, TimerKind.EVENT, "7")] == d.new_timers
 
 
-def test_an_event_for_one_function_is_not_matched() -> None:
-    """It starts that function, at once, and no other."""
+def test_an_event_for_one_function_starts_it_at_once() -> None:
+    """Whatever its moment; whoever listens to such events hears of it as well, but does not start it a second time."""
     incoming = Incoming("default", (sent("a", ts=NOW + SECOND),), function=shop_function())
     d = accepted(decision(), incoming)
 
-    assert d.matching == []
+    assert d.matching == d.new_events
+    assert d.not_started == {7: shop_function().key}
     assert d.new_timers == []
     assert [(d.new_events[0], shop_function(), incoming)] == d.starting
 

@@ -29,9 +29,9 @@ RUNNING    same   STEP_COMPLETED  ok        ok        ok        DUPLICATE REJECT
 RUNNING    same   STEP_FAILED     ok        DUPLICATE ok        DUPLICATE REJECTED
 RUNNING    same   SLEEP_STARTED   ok        -         -         DUPLICATE REJECTED
 RUNNING    same   EVENTS_SENT     ok        -         -         DUPLICATE REJECTED
-RUNNING    same   WAIT_STARTED    ok        -         -         DUPLICATE REJECTED
-RUNNING    same   INVOKE_STARTED  ok        -         -         DUPLICATE REJECTED
-RUNNING    same   SIGNAL_*        ok        -         -         DUPLICATE REJECTED
+RUNNING    same   WAIT_STARTED    ok        REJECTED  REJECTED  DUPLICATE REJECTED
+RUNNING    same   INVOKE_STARTED  ok        REJECTED  REJECTED  DUPLICATE REJECTED
+RUNNING    same   SIGNAL_*        ok        REJECTED  REJECTED  DUPLICATE REJECTED
 RUNNING    same   RUN_*           ok        ok        ok        ok        ok
 WAITING    same   RUN_PARKED      DUPLICATE DUPLICATE DUPLICATE DUPLICATE DUPLICATE
 WAITING    same   RUN_FAILED      DUPLICATE DUPLICATE DUPLICATE DUPLICATE DUPLICATE

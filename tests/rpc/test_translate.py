@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
+from controlplane.core.definition import NO_OPTIONS, CronTrigger, Definition, EventTrigger, FunctionRow, RetryPolicy
 from controlplane.core.ids import child_traceparent, step_span_id
 from controlplane.core.limits import HOUR, SECOND
 from controlplane.core.records import EventRow, Failure, JournalRow, RunRow
@@ -103,6 +103,7 @@ def test_a_fresh_run() -> None:
     assert run.state == run_pb2.RUN_STATE_QUEUED
     assert {field.name for field, _ in run.ListFields()} == {
         "id", "namespace", "app_id", "function_id", "state", "event_id", "event_name", "create_time", "traceparent",
+        "need", "queue_time",
     }  # fmt: skip
 
 
@@ -188,6 +189,7 @@ DEFINITIONS = st.builds(
         delays=st.lists(st.integers(0, 24 * HOUR), min_size=1).map(tuple),
         jitter=st.integers(0, 24 * HOUR),
     ),
+    options=st.just(NO_OPTIONS),
 )
 
 
@@ -196,7 +198,7 @@ def test_a_definition_comes_back(definition: Definition) -> None:
     """What a worker reads with Get, it may register again: nothing changes."""
     row = FunctionRow(1, "default", definition, 3, NOW, NOW + 1)
     message = translate.function_message(row, live_sessions=2)
-    assert translate.definition_of(message.definition) == definition
+    assert translate.definition_of(message.definition, NO_OPTIONS) == definition
     assert (message.namespace, message.version, message.live_sessions) == ("default", 3, 2)
     assert [translate.moment_of(m) for m in (message.create_time, message.update_time)] == [NOW, NOW + 1]
 
@@ -205,7 +207,7 @@ def test_a_short_definition_gets_the_defaults() -> None:
     """The id as a name, UTC, and the default policy."""
     message = function_pb2.FunctionDefinition(app_id="shop", function_id="checkout")
     message.triggers.add().cron.cron = "0 12 * * 5"
-    assert translate.definition_of(message) == Definition(
+    assert translate.definition_of(message, NO_OPTIONS) == Definition(
         "shop", "checkout", "checkout", (CronTrigger("0 12 * * 5", "UTC"),), DEFAULT
     )
 
@@ -213,6 +215,8 @@ def test_a_short_definition_gets_the_defaults() -> None:
 def test_a_policy_may_be_given_in_part() -> None:
     """What is set counts, even if it is zero; what is not set is the default."""
     message = function_pb2.FunctionDefinition(retry={"retries": 0, "jitter": {}})
-    assert translate.definition_of(message).retry == RetryPolicy(0, DEFAULT.delays, 0)
+    assert translate.definition_of(message, NO_OPTIONS).retry == RetryPolicy(0, DEFAULT.delays, 0)
     message = function_pb2.FunctionDefinition(retry={"delays": [{"seconds": 1}, {}]})
-    assert translate.definition_of(message).retry == RetryPolicy(DEFAULT.retries, (SECOND, 0), DEFAULT.jitter)
+    assert translate.definition_of(message, NO_OPTIONS).retry == RetryPolicy(
+        DEFAULT.retries, (SECOND, 0), DEFAULT.jitter
+    )
