@@ -11,7 +11,18 @@ from typing import Any, Final
 from controlplane.core.awaiting import NULL, invoke_started, signal_sent, signal_wait_started, wait_started
 from controlplane.core.decision import Decision, Incoming
 from controlplane.core.ids import child_event_id, child_traceparent, step_span_id
-from controlplane.core.lifecycle import Refused, cancel, end, free, go_on, is_backing_off, is_blocked, record, wake
+from controlplane.core.lifecycle import (
+    Refused,
+    cancel,
+    change,
+    end,
+    free,
+    go_on,
+    is_backing_off,
+    is_blocked,
+    record,
+    wake,
+)
 from controlplane.core.limits import WAITED_EVENTS_MAX
 from controlplane.core.reasons import Reason
 from controlplane.core.records import (
@@ -210,9 +221,10 @@ def wake_step(d: Decision, timer: TimerRow) -> None:
         return
     if entry.kind is StepKind.RUN:
         entry = entry._replace(due_at=None)
+        d.set_entry(entry)
     else:
-        entry = entry._replace(ended_at=d.moment_of(run.id), **_at_due_time(d, run, entry))
-    d.set_entry(entry)
+        entry = change(d, run, entry, ended_at=d.moment_of(run.id), **_at_due_time(d, run, entry))
+        run = d.runs[run.id]
     # A branch that nobody waits for any more wakes nobody.
     if run.state is not RunState.WAITING or (run.due_at is not None and run.due_at <= d.now):
         go_on(d, run, entry)

@@ -9,7 +9,7 @@ import orjson
 from controlplane.core.decision import Decision, Incoming
 from controlplane.core.definition import FunctionState
 from controlplane.core.ids import child_event_id, child_traceparent, step_span_id
-from controlplane.core.lifecycle import Refused, conclude, is_blocked, record
+from controlplane.core.lifecycle import Refused, change, conclude, is_blocked, record
 from controlplane.core.limits import WAITED_EVENTS_MAX
 from controlplane.core.reasons import Reason
 from controlplane.core.records import EventRow, Failure, JournalRow, NewEvent, Report, RunRow, SignalRow, WaitRow
@@ -61,8 +61,10 @@ def meet(d: Decision, row: WaitRow, event: EventRow) -> None:
         return
     d.done_waits.add((row.run_id, row.step_key, row.position))
     came[row.position] = event_json(event)
-    if NULL in came:
-        d.set_entry(entry._replace(output=join_json(came)))
+    is_over = NULL not in came
+    run = d.runs[row.run_id]
+    if not is_over and run.journal_bytes + len(came[row.position]) <= d.limits.journal_bytes_max:
+        change(d, run, entry, output=join_json(came))
     else:
         conclude(d, entry, state=StepState.COMPLETED, output=join_json(came))
 
@@ -126,10 +128,11 @@ def signal_sent(d: Decision, report: Report, run: RunRow) -> JournalRow:
     if waiting is None:
         message = f"nobody waits for signal {request.signal!r}"
         return _fail(d, run, entry, Failure("SignalNotFound", message, reason=Reason.SIGNAL_NOT_FOUND))
+    output = orjson.dumps(waiting)
     entry = entry._replace(
-        state=StepState.COMPLETED, output=orjson.dumps(waiting), ended_at=d.moment_of(run.id), other_run_id=waiting
+        state=StepState.COMPLETED, output=output, ended_at=d.moment_of(run.id), other_run_id=waiting
     )
-    record(d, run, entry)
+    record(d, run, entry, size=len(output))
     return entry
 
 

@@ -91,19 +91,27 @@ def conclude(d: Decision, entry: JournalRow, **values: object) -> None:
     run = d.runs.get(entry.run_id)
     if run is None or run.state in ENDED:
         return
-    ended = entry._replace(ended_at=d.moment_of(run.id), **values)  # type: ignore[arg-type]  # checked by _replace itself
-    size = len(ended.output or b"") - len(entry.output or b"")
-    if run.journal_bytes + size > d.limits.journal_bytes_max:
-        message = f"its output would make the journal larger than {d.limits.journal_bytes_max} bytes"
-        ended = ended._replace(state=StepState.FAILED, output=None, failure=Failure("JournalTooLarge", message))
-        size = 0
     if entry.due_at is not None:
         d.done_timers.append(TimerRow(entry.due_at, TimerKind.STEP, run.id, entry.step_key))
-    d.set_entry(ended)
+    ended = change(d, run, entry, ended_at=d.moment_of(run.id), **values)
+    go_on(d, d.runs[run.id], ended)
+
+
+def change(d: Decision, run: RunRow, entry: JournalRow, **values: object) -> JournalRow:
+    """Give a recorded step new values. An output that the journal has no room for fails the step."""
+    changed = entry._replace(**values)  # type: ignore[arg-type]  # checked by _replace itself
+    size = len(changed.output or b"") - len(entry.output or b"")
+    if size > 0 and run.journal_bytes + size > d.limits.journal_bytes_max:
+        message = f"its output would make the journal larger than {d.limits.journal_bytes_max} bytes"
+        failure = Failure("JournalTooLarge", message, step_key=entry.step_key)
+        changed = changed._replace(
+            state=StepState.FAILED, output=None, failure=failure, ended_at=changed.ended_at or d.moment_of(run.id)
+        )
+        size = -len(entry.output or b"")
+    d.set_entry(changed)
     if size:
-        run = run._replace(journal_bytes=run.journal_bytes + size)
-        d.set_run(run)
-    go_on(d, run, ended)
+        d.set_run(run._replace(journal_bytes=run.journal_bytes + size))
+    return changed
 
 
 def go_on(d: Decision, run: RunRow, entry: JournalRow) -> None:

@@ -208,11 +208,11 @@ def _note(turn: Turn, runs: Iterable[RunRow]) -> None:
 
 def _write_timers(turn: Turn) -> None:
     tx, d = turn.tx, turn.d
-    if d.done_timers:
-        tx.delete_timers(d.done_timers)
     if d.new_timers:
         tx.insert_timers(d.new_timers)
-    # Last: some of these were made in this very turn.
+    # After that: some of these were made in this very turn.
+    if d.done_timers:
+        tx.delete_timers(d.done_timers)
     if d.cleared:
         tx.delete_timers_of(d.cleared)
         tx.delete_waits_of(d.cleared)

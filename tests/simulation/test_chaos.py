@@ -9,11 +9,27 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from controlplane.core.definition import CronTrigger, Definition, EventTrigger, RetryPolicy
+from controlplane.core.definition import (
+    Batch,
+    CancelOn,
+    Concurrency,
+    CronTrigger,
+    Debounce,
+    Definition,
+    EventTrigger,
+    FunctionState,
+    Options,
+    RateLimit,
+    RetryPolicy,
+    Scope,
+    Singleton,
+    Throttle,
+    Timeouts,
+)
 from controlplane.core.limits import MINUTE, SECOND, Limits
 from controlplane.core.records import (
     Failure,
@@ -27,9 +43,18 @@ from controlplane.core.records import (
     TimerRow,
 )
 from controlplane.core.report import STEP_KINDS
+from controlplane.core.requests import (
+    InvokeRequest,
+    Request,
+    SignalRequest,
+    SignalWaitRequest,
+    WaitedEvent,
+    WaitRequest,
+)
 from controlplane.core.states import ENDED, RunState, StepKind, StepState
 from controlplane.engine.commands import (
     CancelRun,
+    CancelRuns,
     Command,
     Connect,
     Disconnect,
@@ -40,10 +65,17 @@ from controlplane.engine.commands import (
     Heartbeat,
     RegisterFunction,
     Release,
+    ReleaseRun,
+    ReplayRun,
+    ReplayRuns,
     SendEvents,
+    SendSignal,
+    SetFunctionState,
     SubmitReports,
     TriggerFunction,
 )
+from controlplane.engine.lanes import Lanes
+from controlplane.engine.loading import event_keys
 from controlplane.engine.sessions import instance_of
 from controlplane.engine.settings import Settings
 from controlplane.store.interface import RunFilter, Store
@@ -56,6 +88,9 @@ TURNS = 100
 SETTINGS = Settings(limits=Limits(run_steps_max=6), session_timeout=20 * SECOND)
 EVENTS = ("a", "b", "c")
 FUNCTIONS = ("f", "g", "h")
+SIGNALS = ("s1", "s2")
+_MET = (StepKind.WAIT_FOR_EVENT, StepKind.INVOKE, StepKind.WAIT_FOR_SIGNAL)
+_WAITING = (StepKind.SLEEP, *_MET)
 STEPS = ("x#0", "y#0", "z#0", "x#1")
 
 T = TypeVar("T")
@@ -112,10 +147,19 @@ class _Chaos:
             timers = set(tx.timers_due(1 << 62, 1 << 30))
             sessions = {row.id: row for row in tx.sessions()}
             ready = tx.lanes_ready()
+            rebuilt = Lanes.rebuild(tx)
+            waits = tx.find_waits([("default", *shape[1:], value) for shape in tx.wait_shapes() for value in ("", "1")])
         memory = self._driver.memory
         assert sessions == {session.row.id: session.row for session in self._driver.sessions()}
         assert set(ready) <= lanes_of(memory.lanes), "queued runs that nobody would find"
-        assert {1} >= set(Counter((run.event_key, run.function_key) for run in self._runs).values())
+        started = [run for run in self._runs if run.extra is None or not run.extra.replay_of]
+        pairs = [(key, run.function_key) for run in started for key in event_keys(run)]
+        assert {1} >= set(Counter(pairs).values()), "an event started a function twice"
+        assert memory.lanes._used == rebuilt._used, "places are counted wrong"
+        assert memory.lanes._held == rebuilt._held
+        self._check_limits()
+        live = {run.id for run in self._runs if run.state not in ENDED}
+        assert {row.run_id for row in waits} <= live, "a wait of a run that has ended"
         streams = [instance_of(session.row) for session in self._driver.sessions() if session.outbox is not None]
         assert len(set(streams)) == len(streams), "two streams of one worker"
         for session in self._driver.sessions():
@@ -124,6 +168,11 @@ class _Chaos:
             assert view.run._replace(output=run.output) == run, "what is remembered is not what is stored"
             self._check_run(run, journals.get(run.id, []), timers, set(sessions))
 
+    def _check_limits(self) -> None:
+        """No more runs have a place than there may be by the limits that they began under, however often those change."""
+        for slot, used in self._driver.memory.lanes._used.items():
+            assert used <= 3, f"{used} runs have the place {slot}"
+
     def _check_run(self, run: RunRow, journal: list[JournalRow], timers: set[TimerRow], sessions: set[str]) -> None:
         assert run.epoch >= self._epochs.get(run.id, 0), "an epoch fell"
         self._epochs[run.id] = run.epoch
@@ -131,7 +180,7 @@ class _Chaos:
         waited_until = self._waiting.pop(run.id, 0)
         if run.state is RunState.WAITING:
             self._waiting[run.id] = run.due_at or 0
-        elif run.state is not RunState.CANCELLED:
+        elif run.state is not RunState.CANCELLED and not any(entry.kind in _MET for entry in journal):
             assert waited_until <= self._driver.now, "woken before its time"
         assert (run.state is RunState.RUNNING) == (run.session_id in sessions) == (run.session_id is not None)
         assert (run.state is RunState.WAITING) == (run.due_at is not None)
@@ -146,7 +195,7 @@ class _Chaos:
         for entry in journal:
             is_blocked = entry.due_at is not None and entry.ended_at is None
             assert is_blocked == (TimerRow(entry.due_at or 0, TimerKind.STEP, run.id, entry.step_key) in mine)
-            assert entry.state is not StepState.PENDING or (entry.kind is StepKind.SLEEP and is_blocked)
+            assert entry.state is not StepState.PENDING or (entry.kind in _WAITING and is_blocked)
         if run.state is RunState.WAITING:
             assert any(timer.due_at == run.due_at for timer in mine), "nobody will wake it"
 
@@ -165,6 +214,7 @@ class _Chaos:
             self._leave: 2,
             self._register_again: 1,
             self._time: 12,
+            self._steer: 4,
         }
         return self._rng.choices(list(makers), list(makers.values()))[0]()
 
@@ -252,12 +302,46 @@ class _Chaos:
             "h": (EventTrigger("*"),),
         }
         retry = RetryPolicy(self._rng.randrange(3), (SECOND, MINUTE), SECOND)
-        return RegisterFunction(
-            namespace="default", definition=Definition("app", function_id, function_id, triggers[function_id], retry)
+        definition = Definition(
+            "app", function_id, function_id, triggers[function_id], retry, self._options(function_id)
         )
+        return RegisterFunction(namespace="default", definition=definition)
 
     def _register_again(self) -> Command:
         return self._register(self._rng.choice(FUNCTIONS))
+
+    def _steer(self) -> Command:
+        rng, run_id = self._rng, self._lease().run_id
+        states = [FunctionState.ACTIVE] * 4 + list(FunctionState)
+        makers: tuple[Callable[[], Command], ...] = (
+            lambda: SendSignal(namespace="default", signal=rng.choice(SIGNALS), data=b"1", encoding=""),
+            lambda: ReleaseRun(namespace="default", run_id=run_id),
+            lambda: ReplayRun(namespace="default", run_id=run_id, step_key=rng.choice(("", *STEPS))),
+            lambda: ReplayRuns(namespace="default", run_ids=(run_id, self._lease().run_id)),
+            lambda: CancelRuns(namespace="default", run_ids=(run_id, self._lease().run_id), reason=""),
+            lambda: SetFunctionState(
+                namespace="default", app_id="app", function_id=rng.choice(FUNCTIONS), state=rng.choice(states)
+            ),
+        )
+        return rng.choice(makers)()
+
+    def _options(self, function_id: str) -> Options:
+        """Some flow control, or none; limits that may not be passed are always the same."""
+        rng = self._rng
+        if function_id == "h":
+            return Options(concurrency=(Concurrency(2, "event.name"), Concurrency(3, "", Scope.APP, holds_run=True)))
+        key = rng.choice(("", "event.name", "event.data.k"))
+        some: tuple[dict[str, Any], ...] = (
+            {},
+            {"batch": Batch(2, 2 * SECOND, key)},
+            {"debounce": Debounce(SECOND, key, rng.choice((None, 3 * SECOND)))},
+            {"rate_limit": RateLimit(2, 10 * SECOND, key)},
+            {"singleton": Singleton(key, rng.random() < 0.5)},
+            {"idempotency": "event.name"},
+            {"throttle": Throttle(2, 2 * SECOND, 1, key)},
+            {"cancel": (CancelOn("a"),), "timeouts": Timeouts(10 * SECOND, MINUTE), "priority": "5"},
+        )
+        return Options(**rng.choice(some))
 
     def _report(self) -> Command:
         reports = tuple(self._one_report() for _ in range(self._rng.randrange(1, 4)))
@@ -279,8 +363,31 @@ class _Chaos:
             retry_after=rng.choice((None, SECOND)),
             sleep_for=rng.choice((0, SECOND, MINUTE)),
             events=self._events() if kind is ReportKind.EVENTS_SENT else (),
+            request=self._request(kind),
             blocked_by=tuple(self._blocked(lease.run_id)) if kind is ReportKind.RUN_PARKED else (),
         )
+
+    def _request(self, kind: ReportKind) -> Request | None:
+        rng = self._rng
+        timeout = rng.choice((0, SECOND, MINUTE))
+        match kind:
+            case ReportKind.WAIT_STARTED:
+                waited = tuple(
+                    WaitedEvent(
+                        rng.choice((*EVENTS, "*", "steplane/function.finished")), rng.choice(("", "", "data.k"))
+                    )
+                    for _ in range(rng.randrange(1, 4))
+                )
+                since = rng.choice((None, None, self._driver.now - MINUTE))
+                return WaitRequest(waited, rng.random() < 0.3, timeout, since, since_run=rng.random() < 0.2)
+            case ReportKind.INVOKE_STARTED:
+                return InvokeRequest("", rng.choice((*FUNCTIONS, "none")), b'{"k":1}', "", timeout)
+            case ReportKind.SIGNAL_WAIT_STARTED:
+                return SignalWaitRequest(rng.choice(SIGNALS), timeout, rng.random() < 0.5)
+            case ReportKind.SIGNAL_SENT:
+                return SignalRequest(rng.choice(SIGNALS), b'"signal"', "")
+            case _:
+                return None
 
     def _blocked(self, run_id: str) -> list[str]:
         """Mostly steps that are recorded."""

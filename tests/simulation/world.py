@@ -36,7 +36,7 @@ from tests.transcripts.driver import Driver
 CHILDREN = 2
 #: How much of what the server says is lost.
 LOSS = 0.05
-SETTINGS = Settings(limits=Limits(), session_timeout=30 * SECOND, session_grace=5 * SECOND)
+SETTINGS = Settings(limits=Limits(deliveries_max=1_000), session_timeout=30 * SECOND, session_grace=5 * SECOND)
 RETRY = RetryPolicy(retries=3, delays=(SECOND,), jitter=SECOND)
 #: What the functions do, in order; `parent` is started by app/a, `child` by app/b.
 SCRIPTS = {"parent": ("run", "send", "sleep", "run", "end"), "child": ("run", "end")}

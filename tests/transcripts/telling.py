@@ -170,7 +170,7 @@ class Teller:
 
 def _runs(turn: Turn) -> list[RunRow]:
     """All runs that the turn made or changed, as they stand in the end."""
-    runs = {run.id: run for run in turn.d.new_runs}
+    runs = dict(turn.d.new_runs)
     runs.update((id_, turn.d.runs[id_]) for id_ in sorted(turn.d.changed_runs))
     for delivery in turn.deliveries.values():
         runs.update((invocation.run.id, invocation.run) for invocation in delivery.invocations)
