@@ -129,9 +129,7 @@ def signal_sent(d: Decision, report: Report, run: RunRow) -> JournalRow:
         message = f"nobody waits for signal {request.signal!r}"
         return _fail(d, run, entry, Failure("SignalNotFound", message, reason=Reason.SIGNAL_NOT_FOUND))
     output = orjson.dumps(waiting)
-    entry = entry._replace(
-        state=StepState.COMPLETED, output=output, ended_at=d.moment_of(run.id), other_run_id=waiting
-    )
+    entry = entry._replace(state=StepState.COMPLETED, output=output, ended_at=d.moment_of(run.id), other_run_id=waiting)
     record(d, run, entry, size=len(output))
     return entry
 

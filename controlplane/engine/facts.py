@@ -161,6 +161,8 @@ def _want_reports(wanted: _Wanted, command: SubmitReports) -> None:
         if report.kind is ReportKind.EVENTS_SENT:
             wanted.event_ids.extend((command.namespace, e.id) for e in report.events if e.id)
         request = report.request
+        if request is None:
+            continue
         if isinstance(request, WaitRequest):
             wanted.waits.append(report)
         elif isinstance(request, SignalRequest | SignalWaitRequest):

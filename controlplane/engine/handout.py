@@ -7,6 +7,7 @@ its place in the flow of a throttle.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from controlplane.core.definition import FunctionRow, FunctionState
@@ -15,7 +16,6 @@ from controlplane.core.flow import lane_timer, limit_of, take_throttle, throttle
 from controlplane.core.limits import MIB
 from controlplane.core.records import EventRow, Failure, FlowKind, FlowRow, Invocation, RunRow, TimerKind, TimerRow
 from controlplane.core.states import RunChange, RunState, after
-from controlplane.engine.loading import event_keys
 from controlplane.engine.sessions import Session
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _JOURNAL_BYTES_MAX = 64 * MIB
 #: Runs handed out in one turn, each with an event of up to half a mebibyte.
 _CLAIM_MAX = 500
+#: The lane of runs without limits, or beyond them.
+_FREE_LANE = 0
 #: Lanes looked at in one go.
 _LANES_MAX = 200
 
@@ -109,9 +111,9 @@ class _HandOut:
             if function.key in self._unwritten:
                 self._write()
             chosen = self._choose(function, lanes, room - given)
-            leased = assign(chosen, takers, self._turn.now)
-            for run in leased:
-                self._note_start(function, run)
+            leased = self._with_time_out(function, assign(chosen, takers, self._turn.now))
+            self._unwritten.setdefault(function.key, []).extend(leased)
+            self._leased += leased
             given += len(leased)
             if self._is_full:
                 break
@@ -119,16 +121,19 @@ class _HandOut:
             self._lanes.to_the_end(function.key)
             self._left -= given
 
-    def _note_start(self, function: FunctionRow, run: RunRow) -> None:
+    def _with_time_out(self, function: FunctionRow, leased: list[RunRow]) -> list[RunRow]:
+        """The runs with a timer by which they have to end, if they have just started."""
         finish = function.definition.options.timeouts.finish
-        if finish is not None and run.epoch == 1:
-            self._timers.append(TimerRow(self._turn.now + finish, TimerKind.FINISH, run.id))
-            run = run._replace(has_timers=True)
-        self._unwritten.setdefault(function.key, []).append(run)
-        self._leased.append(run)
+        if finish is None:
+            return leased
+        due_at = self._turn.now + finish
+        self._timers += [TimerRow(due_at, TimerKind.FINISH, run.id) for run in leased if run.epoch == 1]
+        return [run._replace(has_timers=True) for run in leased]
 
     def _choose(self, function: FunctionRow, lanes: list[int], room: int) -> list[RunRow]:
         """Up to `room` runs that may start, as many of each lane. They have their places from here on."""
+        if lanes == [_FREE_LANE]:
+            return self._choose_free(function, room)
         each = max(1, room // len(lanes))
         by_lane: dict[int, list[RunRow]] = {lane: [] for lane in lanes}
         for run in self._turn.tx.claim_ready([(function.key, lane) for lane in lanes], each):
@@ -144,6 +149,18 @@ class _HandOut:
                 self._lanes.turn_over(function.key, lane, is_empty=len(runs) < each)
             if self._is_full:
                 break
+        return chosen
+
+    def _choose_free(self, function: FunctionRow, room: int) -> list[RunRow]:
+        """The same for runs that nothing holds back: the hot path."""
+        runs = self._turn.tx.claim_ready([(function.key, _FREE_LANE)], room)
+        chosen = runs
+        size = sum([run.journal_bytes for run in runs])
+        if size > self._journal_left:
+            chosen = list(takewhile(lambda run: self._may_start(function, run), runs))
+        else:
+            self._journal_left -= size
+        self._lanes.turn_over(function.key, _FREE_LANE, is_empty=len(chosen) < room and len(chosen) == len(runs))
         return chosen
 
     def _may_start(self, function: FunctionRow, run: RunRow) -> bool:
@@ -207,16 +224,22 @@ class _HandOut:
         turn = self._turn
         fresh = {event.key: event for event in turn.d.new_events}
         events: dict[int, EventRow] = fresh
-        wanted = {key for run in self._leased for key in event_keys(run) if key not in fresh}
+        wanted = {run.event_key for run in self._leased if run.event_key not in fresh}
+        for run in self._leased:
+            if run.extra is not None:
+                wanted.update(key for key in run.extra.more_events if key not in fresh)
         if wanted:
             events = fresh | turn.tx.events(wanted)
         journals = turn.tx.journals([run.id for run in self._leased if run.step_count])
         by_key = turn.functions.by_key
         for run in self._leased:
-            its_events = tuple([events[key] for key in event_keys(run) if key in events])
-            if not its_events:
+            event = events.get(run.event_key)
+            if event is None:
                 self._fail(run)
                 continue
+            its_events: tuple[EventRow, ...] = (event,)
+            if run.extra is not None and run.extra.more_events:
+                its_events += tuple([events[key] for key in run.extra.more_events if key in events])
             definition = by_key[run.function_key].definition
             session_id = run.session_id or ""
             turn.delivery(session_id).invocations.append(

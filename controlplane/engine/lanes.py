@@ -25,8 +25,7 @@ class Lanes:
         self._throttled: set[tuple[int, int]] = set()
         for function_key, lane in ready:
             self._add(function_key, lane)
-        for run in holders:
-            self.note(run)
+        self.note(*holders)
 
     @classmethod
     def rebuild(cls, tx: Tx) -> Lanes:
@@ -38,12 +37,14 @@ class Lanes:
         """The functions that may have runs to hand out, the one that is to go first at the front."""
         return list(self._ready)
 
-    def note(self, run: RunRow) -> None:
-        """A run is new, or has changed."""
-        if run.state is RunState.QUEUED:
-            self._add(run.function_key, run.lane)
-        if run.extra is not None and run.extra.slots:
-            self._hold(run.id, _held_by(run))
+    def note(self, *runs: RunRow) -> None:
+        """These runs are new, or have changed."""
+        queued = RunState.QUEUED
+        for run in runs:
+            if run.state is queued:
+                self._add(run.function_key, run.lane)
+            if run.extra is not None and run.extra.slots:
+                self._hold(run.id, _held_by(run))
 
     def first(self, function_key: int, count: int) -> list[int]:
         """The function's next lanes."""

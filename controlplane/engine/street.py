@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from controlplane.core import ingest, match, settle
 from controlplane.core.records import RunRow, WaitRow
+from controlplane.core.states import RunState
 from controlplane.engine.loading import event_keys, load_entries, load_events, load_runs
 from controlplane.engine.scheduling import schedule
 
@@ -71,7 +72,8 @@ def _settle(turn: Turn) -> None:
     d = turn.d
     ended, d.ended = d.ended, []
     superseded, d.superseded = d.superseded, []
-    telling = [run for run in ended if _is_invoked(run) or _is_listened_to_at_all(turn, run)]
+    listened = {kind: _is_listened_to(turn, *kind) for kind in {(run.namespace, run.state) for run in ended}}
+    telling = [run for run in ended if listened[run.namespace, run.state] or _is_invoked(run)]
     if not telling and not superseded:
         return
     load_events(turn, {key for run in telling for key in event_keys(run)})
@@ -98,5 +100,5 @@ def _is_invoked(run: RunRow) -> bool:
     return run.extra is not None and run.extra.is_invoked
 
 
-def _is_listened_to_at_all(turn: Turn, run: RunRow) -> bool:
-    return any(turn.is_listened_to(run.namespace, name) for name in settle.TOLD[run.state])
+def _is_listened_to(turn: Turn, namespace: str, state: RunState) -> bool:
+    return any(turn.is_listened_to(namespace, name) for name in settle.TOLD[state])

@@ -7,14 +7,14 @@ decided, each round of `street.go_down`, and the claim of ready runs before disp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.core.decision import Decision
 from controlplane.core.ids import Ids, Rng
 from controlplane.core.match import FunctionTable
-from controlplane.core.records import RunRow, SessionRow
+from controlplane.core.records import SessionRow
 from controlplane.core.waits import WaitShapes
 from controlplane.engine import function_commands, replay_commands, run_commands, session_commands
 from controlplane.engine.commands import (
@@ -185,10 +185,12 @@ def _write(turn: Turn) -> None:
     if d.new_events:
         tx.insert_events(d.new_events)
     if d.new_runs:
-        _note(turn, new := list(d.new_runs.values()))
+        new = list(d.new_runs.values())
+        turn.lanes.note(*new)
         tx.insert_runs(new)
     if d.changed_runs:
-        _note(turn, changed := [d.runs[run_id] for run_id in d.changed_runs])
+        changed = [d.runs[run_id] for run_id in d.changed_runs]
+        turn.lanes.note(*changed)
         tx.update_runs(changed)
     if d.new_entries:
         tx.insert_entries(list(d.new_entries.values()))
@@ -199,11 +201,6 @@ def _write(turn: Turn) -> None:
     if turn.session_rows:
         tx.upsert_sessions([row for row in turn.session_rows.values() if row is not None])
         tx.delete_sessions([id_ for id_, row in turn.session_rows.items() if row is None])
-
-
-def _note(turn: Turn, runs: Iterable[RunRow]) -> None:
-    for run in runs:
-        turn.lanes.note(run)
 
 
 def _write_timers(turn: Turn) -> None:
