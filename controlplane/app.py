@@ -50,6 +50,8 @@ _CALLS_GRACE_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
+_COLLECTION_THRESHOLDS: Final = (50_000, 20, 20)
+
 
 class SystemClock:
     """The machine's clock."""
@@ -246,6 +248,8 @@ async def _serve(config: Config) -> int:
             # What was made so far lives as long as the process: collections need not look at it again.
             gc.collect()
             gc.freeze()
+            # Rows have no cycles, but each counts: by default every few events would set off a collection.
+            gc.set_threshold(*_COLLECTION_THRESHOLDS)
             ready(f"{app.address}\n")
             log.info("server_started", address=str(app.address), db=str(config.db), version=VERSION, pid=os.getpid())
             telling: asyncio.Future[Any] = asyncio.ensure_future(told.wait())

@@ -78,7 +78,7 @@ def m0002_whole_function_model(database: Database) -> None:
     )
     # For the start of the server only: who holds slots.
     database.execute("CREATE INDEX runs_in_flow ON runs (key) WHERE extra IS NOT NULL AND ended_at IS NULL")
-    database.table("events").create_index(["namespace", "name", "key"], index_name="events_by_name")
+    database.table("events").create_index(["name"], index_name="events_by_name")
     _run_events(database)
     _waits(database)
     _flow(database)
