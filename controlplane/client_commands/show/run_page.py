@@ -91,7 +91,7 @@ def run_status(run: run_pb2.Run, pen: Pen) -> Text:
         queued = max(micros(run.queue_time), created)
         text.append(f", {NEEDS[run.need]}, for {pen.since(queued, 0)}")
     elif run.HasField("due_time"):
-        text.append(f", goes on {relative(micros(run.due_time), pen.now)}")
+        text.append(f", goes on {relative(micros(run.due_time), pen.now)} at the latest")
     else:
         text.append(f", {pen.since(created, 0)} so far")
     # One that failed for good at once has said so.
