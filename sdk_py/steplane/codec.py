@@ -89,6 +89,7 @@ def decode_entry(message: run_pb2.JournalEntry) -> Entry:
         message.attempts,
         message.HasField("due_time"),
         tuple(message.event_ids),
+        message.end_time.seconds * 1_000_000 + message.end_time.nanos // 1000,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
 from steplane.codec import decode_event
+from steplane.errors import ArgumentError
 from steplane.event import Event
 from steplane.gen.steplane.v1 import event_pb2
 from steplane.host import StepHost
@@ -89,9 +90,34 @@ class Group:
 
     __slots__ = ()
 
-    async def parallel(self, callables: Sequence[Callable[[], Awaitable[T]]]) -> tuple[T, ...]:
-        """Call all of them at the same time, and return what they return, in their order. `asyncio.gather` does as well."""
-        return tuple(await asyncio.gather(*(each() for each in callables)))
+    @overload
+    async def parallel(
+        self, callables: Sequence[Callable[[], Awaitable[T]]], *, mode: Literal["all"] = "all"
+    ) -> tuple[T, ...]: ...
+    @overload
+    async def parallel(self, callables: Sequence[Callable[[], Awaitable[T]]], *, mode: Literal["race"]) -> T: ...
+    async def parallel(
+        self, callables: Sequence[Callable[[], Awaitable[T]]], *, mode: Literal["all", "race"] = "all"
+    ) -> tuple[T, ...] | T:
+        """Call all of them at the same time, and return what they return, in their order. `asyncio.gather` does as well.
+
+        With `mode="race"`, return what the first one to end returns, or raise what it raises; the others are cancelled
+        where they await, and what they have recorded stays recorded. The first is the same in every replay.
+        """
+        if mode == "all":
+            return tuple(await asyncio.gather(*(each() for each in callables)))
+        if str(mode) != "race" or not callables:
+            raise ArgumentError(
+                f"group.parallel: mode is 'all' or 'race', the latter with something to call, not {mode!r}"
+            )
+        branches = [asyncio.ensure_future(each()) for each in callables]
+        try:
+            await asyncio.wait(branches, return_when=asyncio.FIRST_COMPLETED)
+            return next(branch for branch in branches if branch.done()).result()
+        finally:
+            for branch in branches:
+                branch.cancel()
+            await asyncio.gather(*branches, return_exceptions=True)
 
 
 _GROUP: Final = Group()
@@ -105,11 +131,14 @@ class GroupSync:
     def __init__(self, host: ThreadHost) -> None:
         self._host = host
 
-    def parallel(self, callables: Sequence[Callable[[], T]]) -> tuple[T, ...]:
+    def parallel(self, callables: Sequence[Callable[[], T]], *, mode: Literal["all"] = "all") -> tuple[T, ...]:
         """Call all of them at the same time, in a thread each, and return what they return, in their order.
 
-        The first error among them, in their order, is raised once all of them have ended.
+        The first error among them, in their order, is raised once all of them have ended. A race needs an `async def`
+        function: a thread can't be stopped where it waits.
         """
+        if mode != "all":
+            raise ArgumentError("group.parallel: a plain function can't race its branches; make it `async def`")
         return tuple(self._host.parallel(callables))
 
 

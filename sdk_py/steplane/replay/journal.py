@@ -50,6 +50,8 @@ class Entry(NamedTuple):
     is_due_later: bool = False
     """Whether a retry has to wait yet: without it, a RETRYING step is to be tried now."""
     event_ids: tuple[str, ...] = ()
+    ended_at: int = 0
+    """When it was done or failed for good, in microseconds; no two steps of a run have the same."""
 
 
 class AckStatus(IntEnum):

@@ -4,11 +4,15 @@ The machine owns: step keys, which step is done, to be executed or blocked, when
 whether the code is still being replayed. The shell around it owns: the user's code, reports, threads, time. It says what
 happened (`begin`, `reported`, `acked`, `resolved`, `abandon`) and reads the status of the step.
 
+Results that are recorded are given in the order in which they were recorded, whichever the code asks for first: one that
+came later is held, and looks blocked, until the shell finds the code at rest and says `deliver`.
+
 Only the code here changes a `StepCall`'s status or the machine's state.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import Any, Final
@@ -68,7 +72,7 @@ _EXECUTING: Final = State.EXECUTING
 class StepCall:
     """One call of a step by the code, until the code has its result."""
 
-    __slots__ = ("attempts", "entry", "key", "kind", "machine", "problem", "status", "value", "waiter")
+    __slots__ = ("attempts", "entry", "is_held", "key", "kind", "machine", "problem", "status", "value", "waiter")
 
     def __init__(self, machine: Machine, key: str, kind: StepKind) -> None:
         self.machine = machine
@@ -81,6 +85,8 @@ class StepCall:
         """The step as it is recorded, as far as that is known here."""
         self.problem = ""
         """Why it was rejected."""
+        self.is_held = False
+        """Whether its result is recorded, but others were before it."""
         self.value: Any = None
         """The shell's: the result of a try that was executed here."""
         self.waiter: Any = None
@@ -93,9 +99,12 @@ class Machine:
     __slots__ = (
         "_active",
         "_blocked",
+        "_held",
         "_journal",
         "_known",
         "_live",
+        "_order",
+        "_passed",
         "_used",
         "epoch",
         "is_over",
@@ -106,9 +115,19 @@ class Machine:
     )
 
     def __init__(
-        self, *, run_id: str, epoch: int, traceparent: str = "", journal: Iterable[Entry] = (), steps_max: int = 0
+        self,
+        *,
+        run_id: str,
+        epoch: int,
+        traceparent: str = "",
+        journal: Iterable[Entry] = (),
+        steps_max: int = 0,
+        in_order: bool = False,
     ) -> None:
-        """Begin with a journal. `steps_max` is how many steps a run may have, as far as the server told."""
+        """Begin with a journal. `steps_max` is how many steps a run may have, as far as the server told.
+
+        `in_order` is whether the shell says `deliver`; else all that is recorded is given as it is asked for.
+        """
         self.run_id = run_id
         self.epoch = epoch
         self.traceparent = traceparent
@@ -119,6 +138,10 @@ class Machine:
         self._live: dict[str, StepCall] = {}
         self._active = 0
         self._blocked = 0
+        self._held: list[StepCall] = []
+        self._passed: set[str] = set()
+        """Whose turn is over, though others that are before them in the order were not asked for."""
+        self._order = _in_order(self._journal.values()) if in_order and len(self._journal) > 1 else deque()
         self.state = State.REPLAYING if self._journal else State.EXECUTING
         self.is_over = False
         """Whether the code must not go on here."""
@@ -132,6 +155,16 @@ class Machine:
     def live(self) -> Iterable[StepCall]:
         """The calls that the code has no result of yet."""
         return self._live.values()
+
+    @property
+    def live_count(self) -> int:
+        """How many these are."""
+        return len(self._live)
+
+    @property
+    def has_held(self) -> bool:
+        """Whether results wait to be delivered."""
+        return bool(self._held)
 
     def begin(self, step_id: str, kind: StepKind) -> StepCall:
         """The code calls a step. Raises `NonDeterminismError` if another kind is recorded, `StepIdError` for a bad id."""
@@ -147,10 +180,15 @@ class Machine:
             raise NonDeterminismError(_mismatch(key, expected=entry.kind, found=kind))
         else:
             call.entry, call.attempts, call.status = entry, entry.attempts, _status_of(entry)
+            if call.status > BLOCKED and self._order and not self._is_next(key):
+                self._hold(call)
         if call.status is EXECUTE:
             self._active += 1
             self._live[key] = call
             self.state = _EXECUTING
+        elif call.is_held:
+            self._active += 1
+            self._live[key] = call
         elif call.status is BLOCKED:
             self._blocked += 1
             self._live[key] = call
@@ -194,9 +232,20 @@ class Machine:
         call.entry = entry
         return self._move(call, _status_of(entry))
 
+    def deliver(self) -> StepCall:
+        """The code is at rest: the result that is the next of those that are held is given to it."""
+        call = min(self._held, key=lambda call: call.entry.ended_at if call.entry is not None else 0)
+        self._release(call)
+        del self._live[call.key]
+        call.status = COMPLETED if call.entry is None else _status_of(call.entry)
+        return call
+
     def abandon(self, call: StepCall) -> None:
         """The code no longer waits for the step: its branch was cancelled."""
-        if self._live.pop(call.key, None) is not None:
+        if call.is_held:
+            self._release(call)
+            del self._live[call.key]
+        elif self._live.pop(call.key, None) is not None:
             self._count(call.status, -1)
 
     def park(self) -> list[str]:
@@ -210,6 +259,27 @@ class Machine:
         """Stop here."""
         self.state = State.CLOSED
         self.is_over = True
+
+    def _is_next(self, key: str) -> bool:
+        """Whether all that was recorded before a step is with the code already."""
+        order = self._order
+        while order and order[0] in self._passed:
+            self._passed.discard(order.popleft())
+        if not order or order[0] != key:
+            return not order
+        order.popleft()
+        return True
+
+    def _hold(self, call: StepCall) -> None:
+        call.is_held, call.status = True, BLOCKED
+        self._held.append(call)
+
+    def _release(self, call: StepCall) -> None:
+        # It counted as active: a run is not parked on what is done.
+        self._active -= 1
+        self._held.remove(call)
+        self._passed.add(call.key)
+        call.is_held = False
 
     def _move(self, call: StepCall, status: Status) -> StepCall | None:
         self._count(call.status, -1)
@@ -227,6 +297,13 @@ class Machine:
             self._blocked += change
         else:
             self._active += change
+
+
+def _in_order(entries: Iterable[Entry]) -> deque[str]:
+    """The keys of the steps that have ended, in the order in which they did."""
+    ended = [entry for entry in entries if entry.state in (StepState.COMPLETED, StepState.FAILED)]
+    ended.sort(key=lambda entry: entry.ended_at)
+    return deque(entry.step_key for entry in ended)
 
 
 def _status_of(entry: Entry) -> Status:

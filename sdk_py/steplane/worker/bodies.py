@@ -53,7 +53,7 @@ class AsyncBody:
 
     def stop(self) -> None:
         """Cancel the task, and whatever else waits at a step."""
-        for call in list(self._invocation.machine.live):
+        for call in (*self._invocation.machine.live, *self._invocation.undelivered):
             self.wake(call)
         task = self._task
         if task is not None and task is not asyncio.current_task(self._loop):
@@ -65,7 +65,14 @@ class AsyncBody:
 
     def quiet(self) -> Quiet:
         """See `quiet.py`."""
-        return quiet(self._task, {call.waiter for call in self._invocation.machine.live})
+        calls = (*self._invocation.machine.live, *self._invocation.undelivered)
+        return quiet(self._task, {call.waiter for call in calls})
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether the function itself waits at a step, and not at branches."""
+        waiter = getattr(self._task, "_fut_waiter", None)
+        return any(call.waiter is waiter for call in self._invocation.machine.live)
 
     def parallel(self, callables: Sequence[Callable[[], T]]) -> NoReturn:
         """Not asked of an async function: it has `asyncio.gather`."""
@@ -167,6 +174,11 @@ class ThreadBody:
     def quiet(self) -> Quiet:
         """Threads that are not ours may call steps too: nobody knows what else they do."""
         return Quiet.BLOCKED if self._running == 0 else Quiet.UNKNOWN
+
+    @property
+    def is_simple(self) -> bool:
+        """Threads are counted: none of them is about to go on."""
+        return True
 
     def parallel(self, callables: Sequence[Callable[[], T]]) -> list[T]:
         """A thread for each."""

@@ -212,6 +212,7 @@ class Executor:
             traceparent=message.traceparent,
             journal=[decode_entry(entry) for entry in journal] if journal else (),
             steps_max=self.limits.run_steps_max,
+            in_order=function.is_async,
         )
         invocation = Invocation(owner=self, machine=machine, function=function)
         logger = self._loggers[message.function_id]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from time import time_ns
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from steplane import reports
 from steplane.codec import encode
@@ -28,6 +29,10 @@ from steplane.worker.quiet import LOOK_AGAIN_SECONDS, Quiet
 log = logging.getLogger("steplane.worker")
 
 T = TypeVar("T")
+
+#: A task that has ended tells those that await it round by round of the loop: through a `gather`, a group, an `asyncio.wait`.
+#: Until it has, they look as if they were blocked.
+_QUIET_ROUNDS: Final = 6
 
 
 class Body(Protocol):
@@ -57,6 +62,11 @@ class Body(Protocol):
 
     def quiet(self) -> Quiet:
         """What the code waits for; asked only while all steps are blocked."""
+        ...
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether no branch is on its way to tell another that it has ended."""
         ...
 
     def parallel(self, callables: Sequence[Callable[[], T]]) -> list[T]:
@@ -89,9 +99,13 @@ class Invocation:
 
     __slots__ = (
         "_is_check_due",
+        "_is_delivery_due",
         "_lock",
+        "_quiet_rounds",
+        "_rounds_blocked",
         "_start_ns",
         "_timer",
+        "_undelivered",
         "body",
         "function",
         "has_slot",
@@ -113,6 +127,11 @@ class Invocation:
         self._lock = threading.RLock()  # as in the outbox: a signal may come while the main thread has it
         self._start_ns = time_ns()
         self._is_check_due = False
+        self._is_delivery_due = False
+        self._quiet_rounds = 0
+        self._rounds_blocked = 0
+        self._undelivered: deque[StepCall] = deque()
+        """Calls that can go on, and whose branches are to hear of it one after the other."""
         self._timer: asyncio.TimerHandle | None = None
 
     # What steps ask of their host.
@@ -168,7 +187,14 @@ class Invocation:
         elif self._can_go_on(call):
             # The server answered before this thread heard that the code waits.
             self.body.wake(call)
+        if machine.has_held:
+            self._consider_delivering()
         self.consider_parking()
+
+    @property
+    def undelivered(self) -> Iterable[StepCall]:
+        """Calls that can go on, and whose branches have not heard of it."""
+        return self._undelivered
 
     def ended(self, value: Any, error: BaseException | None) -> None:
         """The code returned, or raised."""
@@ -187,7 +213,7 @@ class Invocation:
         with self._lock:
             call = self.machine.acked(ack.step_key, ack.status, ack.entry, ack.message)
         if call is not None:
-            self.body.wake(call)
+            self._deliver(call)
         self.consider_parking()
 
     def resolved(self, entry: Entry) -> None:
@@ -195,7 +221,7 @@ class Invocation:
         with self._lock:
             call = self.machine.resolved(entry)
         if call is not None:
-            self.body.wake(call)
+            self._deliver(call)
 
     def reassured(self) -> None:
         """The run is still this worker's: what waited to know that may go on."""
@@ -218,12 +244,48 @@ class Invocation:
     def _can_go_on(self, call: StepCall) -> bool:
         return self.is_sure if call.status is EXECUTE else call.status is not BLOCKED
 
+    # Delivering. Branches hear of results one at a time, in the order of the journal, and come to rest in between: so what
+    # the code does with them is the same in each replay.
+
+    def _deliver(self, call: StepCall) -> None:
+        others = self.machine.live_count - (call.status is EXECUTE)
+        if self.is_async and (others or self._undelivered):
+            self._undelivered.append(call)
+            self._consider_delivering()
+        else:
+            self.body.wake(call)
+
+    def _consider_delivering(self) -> None:
+        if not self._is_delivery_due:
+            self._is_delivery_due = True
+            self.owner.loop.call_soon(self._deliver_next)
+
+    def _deliver_next(self) -> None:
+        self._is_delivery_due = False
+        machine = self.machine
+        if machine.is_over:
+            return
+        self._quiet_rounds = 0 if self.body.quiet() is Quiet.RUNNABLE else self._quiet_rounds + 1
+        if self._quiet_rounds >= _QUIET_ROUNDS:
+            self._quiet_rounds = 0
+            if machine.has_held:
+                with self._lock:
+                    call = machine.deliver()
+                self.body.wake(call)
+            elif self._undelivered:
+                self.body.wake(self._undelivered.popleft())
+        if machine.has_held or self._undelivered:
+            self._consider_delivering()
+        else:
+            self.consider_parking()
+
     # Parking.
 
     def consider_parking(self) -> None:
         """If all steps are blocked, park soon, once the code has come to rest."""
-        if self.machine.is_blocked and not self._is_check_due:
+        if self.machine.is_blocked and not self._is_check_due and not self._undelivered:
             self._is_check_due = True
+            self._rounds_blocked = 0
             self.owner.loop.call_soon(self._check)
 
     def _check(self) -> None:
@@ -231,12 +293,17 @@ class Invocation:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        if not self.machine.is_blocked or self.machine.is_over:
+        if not self.machine.is_blocked or self.machine.is_over or self._undelivered:
             return
         match self.body.quiet():
-            case Quiet.BLOCKED:
+            case Quiet.BLOCKED if self.body.is_simple or self._rounds_blocked >= _QUIET_ROUNDS:
                 self._park()
+            case Quiet.BLOCKED:
+                self._rounds_blocked += 1
+                self._is_check_due = True
+                self.owner.loop.call_soon(self._check)
             case Quiet.RUNNABLE:
+                self._rounds_blocked = 0
                 self._is_check_due = True
                 self.owner.loop.call_soon(self._check)
             case Quiet.UNKNOWN:

@@ -205,3 +205,53 @@ def test_nothing_can_be_begun_after_the_end() -> None:
     assert m.is_over
     with pytest.raises(AssertionError, match="after the end"):
         m.begin("a", RUN)
+
+
+def done(id_: str, ended_at: int, state: StepState = StepState.COMPLETED) -> Entry:
+    """A step that ended at that moment."""
+    return Entry(f"{id_}#0", RUN, state, b"1", attempts=1, ended_at=ended_at)
+
+
+def in_order(*journal: Entry) -> Machine:
+    """A machine whose shell delivers."""
+    return Machine(run_id="r1", epoch=1, journal=journal, in_order=True)
+
+
+def test_a_result_that_came_later_is_held() -> None:
+    """The code gets the first at once, whenever it asks for it, and the others as they are delivered."""
+    m = in_order(done("a", 30), done("b", 10), done("c", 20, StepState.FAILED))
+    a, c, b = m.begin("a", RUN), m.begin("c", RUN), m.begin("b", RUN)
+
+    assert (b.status, a.status, c.status) == (Status.COMPLETED, Status.BLOCKED, Status.BLOCKED)
+    assert not m.is_blocked, "a run is not parked on what is done"
+    assert m.deliver() is c
+    assert c.status is Status.FAILED
+    assert m.deliver() is a
+    assert a.status is Status.COMPLETED
+    assert not m.has_held
+    assert list(m.live) == []
+
+
+def test_a_sequence_is_never_held() -> None:
+    """Each step asks for the next result."""
+    m = in_order(*(done(id_, moment) for moment, id_ in enumerate("abcd", 1)))
+    assert [m.begin(id_, RUN).status for id_ in "abcd"] == [Status.COMPLETED] * 4
+
+
+def test_what_is_never_asked_for_holds_nothing_for_ever() -> None:
+    """The code has changed, or a branch was cancelled: once it is at rest, the others are delivered."""
+    m = in_order(done("gone", 10), done("a", 20), done("b", 30))
+    a = m.begin("a", RUN)
+    assert a.status is Status.BLOCKED
+    assert m.deliver() is a
+    assert m.begin("b", RUN).status is Status.BLOCKED
+
+
+def test_a_branch_that_is_cancelled_gives_up_its_turn() -> None:
+    """What it was held for is forgotten."""
+    m = in_order(done("first", 10), done("loser", 20), done("next", 30))
+    loser = m.begin("loser", RUN)
+    assert m.begin("first", RUN).status is Status.COMPLETED
+    m.abandon(loser)
+    assert not m.has_held
+    assert m.begin("next", RUN).status is Status.COMPLETED
