@@ -6,9 +6,17 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from controlplane.core.definition import CronTrigger, Definition, EventTrigger, RetryPolicy
+from controlplane.core import definition, limits
+from controlplane.core.definition import CronTrigger, Definition, EventTrigger, FunctionState, Options, RetryPolicy
 from controlplane.core.limits import SECOND
 from controlplane.core.records import Failure, Lease, NewEvent, Report, ReportKind
+from controlplane.core.requests import (
+    InvokeRequest,
+    SignalRequest,
+    SignalWaitRequest,
+    WaitedEvent,
+    WaitRequest,
+)
 from controlplane.engine.commands import (
     CancelRun,
     Command,
@@ -21,13 +29,20 @@ from controlplane.engine.commands import (
     Heartbeat,
     RegisterFunction,
     Release,
+    ReleaseRun,
+    ReplayRun,
     SendEvents,
+    SendSignal,
+    SetFunctionState,
     SubmitReports,
     Sweep,
     TriggerFunction,
 )
 from tests.transcripts.driver import START, Stream
 from tests.transcripts.names import Names, duration, moment
+
+#: What the option `with` of a function may name: all kinds of flow control, and units of time.
+_OPTIONS = {**vars(definition), **vars(limits)}
 
 
 class Line:
@@ -81,9 +96,10 @@ def _register(line: Line, names: Names) -> Command:
     retry = RetryPolicy(int(line.option("retries", "4")), delays, duration(line.option("jitter", "0s")))
     name = line.word()
     app_id = line.option("app", "shop")
+    options: Options = eval(f"Options({line.option('with')})", _OPTIONS)
     return RegisterFunction(
         namespace=line.option("namespace", "default"),
-        definition=Definition(app_id, name, name, (*events, *cron), retry),
+        definition=Definition(app_id, name, name, (*events, *cron), retry, options),
     )
 
 
@@ -108,6 +124,60 @@ def _trigger(line: Line, names: Names) -> Command:
         function_id=line.word(),
         event=_events(line, "")[0],
     )
+
+
+def _waiting(line: Line) -> dict[str, Any]:
+    waited = []
+    for text in line.word().split(","):
+        event, _, path = text.partition("/by:")
+        waited.append(WaitedEvent(event, path, line.options.get("if", "")))
+    line.option("if")
+    since = line.option("since")
+    request = WaitRequest(
+        tuple(waited),
+        line.flag("all"),
+        duration(line.option("for", "1h")),
+        moment(since) if since and since != "run" else None,
+        since == "run",
+    )
+    return {"kind": ReportKind.WAIT_STARTED, "request": request}
+
+
+def _invoking(line: Line) -> dict[str, Any]:
+    app_id, _, function_id = line.word().rpartition("/")
+    data, timeout = line.option("data", "{}").encode(), duration(line.option("for", "1h"))
+    return {
+        "kind": ReportKind.INVOKE_STARTED,
+        "request": InvokeRequest(app_id, function_id, data, "", timeout),
+    }
+
+
+def _awaiting_signal(line: Line) -> dict[str, Any]:
+    request = SignalWaitRequest(line.word(), duration(line.option("for", "1h")), line.flag("replacing"))
+    return {"kind": ReportKind.SIGNAL_WAIT_STARTED, "request": request}
+
+
+def _signalling(line: Line) -> dict[str, Any]:
+    request = SignalRequest(line.word(), line.option("data", "null").encode(), "")
+    return {"kind": ReportKind.SIGNAL_SENT, "request": request}
+
+
+def _signal(line: Line, names: Names) -> Command:
+    return SendSignal(namespace="default", signal=line.word(), data=line.option("data", "null").encode(), encoding="")
+
+
+def _replay(line: Line, names: Names) -> Command:
+    run_id, step, output = names.long(line.word()), line.option("step"), line.option("output")
+    return ReplayRun(
+        namespace="default",
+        run_id=run_id,
+        step_key=f"{step}#0" if step else "",
+        output=output.encode() if output else None,
+    )
+
+
+def _set(state: FunctionState, line: Line) -> Command:
+    return SetFunctionState(namespace="default", app_id="", function_id=line.word(), state=state)
 
 
 def _cancel(line: Line, names: Names) -> Command:
@@ -198,6 +268,10 @@ _REPORTS: dict[str, Callable[[Line], dict[str, Any]]] = {
     "fails": lambda line: _failing(ReportKind.STEP_FAILED, line),
     "sleeps": _sleeping,
     "sends": _sending,
+    "waits": _waiting,
+    "invokes": _invoking,
+    "awaits": _awaiting_signal,
+    "signals": _signalling,
     "returns": lambda line: {"kind": ReportKind.RUN_COMPLETED, "output": line.word().encode()},
     "raises": lambda line: _failing(ReportKind.RUN_FAILED, line),
     "parks": lambda line: {
@@ -217,6 +291,13 @@ _VERBS: dict[str, Callable[[Line, Names], Command]] = {
     "release": _release,
     "drain": lambda line, names: Drain(session_id=names.long(line.word())),
     "disconnect": lambda line, names: Disconnect(session_id=names.long(line.word())),
+    "signal": _signal,
+    "replay": _replay,
+    "let_go": lambda line, names: ReleaseRun(namespace="default", run_id=names.long(line.word())),
+    "pause": lambda line, names: _set(FunctionState.PAUSED, line),
+    "resume": lambda line, names: _set(FunctionState.ACTIVE, line),
+    "disable": lambda line, names: _set(FunctionState.DISABLED, line),
+    "delete": lambda line, names: _set(FunctionState.DELETED, line),
     "fire": lambda line, names: FireTimers(limit=int(line.option("limit", "1000"))),
     "expire": lambda line, names: ExpireSessions(),
     "sweep": lambda line, names: Sweep(before=moment(line.word()), limit=100, run_cursor="", event_cursor=0),

@@ -60,7 +60,7 @@ class Teller:
         if run.state is RunState.COMPLETED:
             words.append(_text(run.output))
         if run.failure is not None:
-            words.append(f"({run.failure.name}: {run.failure.message})")
+            words.append(self._named(f"({run.failure.name}: {run.failure.message})"))
         return " ".join(words)
 
     def entry(self, entry: JournalRow) -> str:
@@ -71,9 +71,9 @@ class Teller:
         if entry.due_at is not None:
             words.append(f"until {told_moment(entry.due_at)}")
         if entry.output is not None:
-            words.append(_text(entry.output))
+            words.append(self._named(_text(entry.output)))
         if entry.failure is not None:
-            words.append(f"({entry.failure.name}: {entry.failure.message})")
+            words.append(self._named(f"({entry.failure.name}: {entry.failure.message})"))
         if entry.event_ids:
             words.append("sent " + " ".join(self._names.short("e", id_) for id_ in entry.event_ids))
         return " ".join(words)
@@ -88,9 +88,9 @@ class Teller:
     def _event(self, event: EventRow, now: int) -> str:
         words = ["event", self._names.short("e", event.id), event.name]
         if event.data != b"{}":
-            words.append(_text(event.data))
+            words.append(self._named(_text(event.data)))
         if event.source_run_id is not None:
-            words.append(f"from {self._run_name(event.source_run_id)} {event.source_step_key}")
+            words.append(f"from {self._run_name(event.source_run_id)} {event.source_step_key or ''}".rstrip())
         if event.ts != now:
             words.append(f"of {told_moment(event.ts)}")
         return " ".join(words)
@@ -119,6 +119,8 @@ class Teller:
                 yield f"swept {runs} runs, {events} events"
             case int():
                 yield f"{answer} {type(command).__name__}"
+            case str():
+                yield f"{type(command).__name__} {short('r', answer)}"
             case _:
                 assert answer is None, answer
 
@@ -128,7 +130,7 @@ class Teller:
         for resolution in delivery.resolutions:
             yield f"resolution {self._lease(resolution.run_id, resolution.epoch)} {self.entry(resolution.entry)}"
         for told in delivery.cancellations:
-            yield f"cancellation {self._lease(told.run_id, told.epoch)} ({told.reason})"
+            yield f"cancellation {self._lease(told.run_id, told.epoch)} ({self._named(told.reason)})"
         if delivery.heartbeat_stop is not None:
             yield "heartbeat ack" + self._leases(" stop", delivery.heartbeat_stop)
         for invocation in delivery.invocations:
