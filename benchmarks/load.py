@@ -1,6 +1,6 @@
 """Sends events, and waits for the runs they start: `load.py ADDRESS DATABASE`, then a line of JSON a job on its input.
 
-A job is `{"name": …, "count": …, "i": …, "keys": …, "latencies": …}`; what comes back is one line of JSON. It looks into the
+A job is `{"name": …, "count": …, "i": …, "keys": …, "latencies": …, "in_lanes": …}`; what comes back is one line of JSON. It looks into the
 database, read-only, to see runs end, so that watching costs the server nothing.
 """
 
@@ -40,7 +40,7 @@ async def main() -> None:
 
 async def do(job: dict[str, Any], send: Any, database: sqlite3.Connection) -> dict[str, float]:
     """One job."""
-    count, busy = job["count"], BUSY_WITH_ALL if job["keys"] else BUSY_WITHOUT_FLOW
+    count, busy = job["count"], BUSY_WITH_ALL if job["in_lanes"] else BUSY_WITHOUT_FLOW
     began = time.perf_counter()
     for first in range(0, count, BATCH * BATCHES_AT_ONCE):
         starts = range(first, min(count, first + BATCH * BATCHES_AT_ONCE), BATCH)

@@ -46,17 +46,22 @@ class Stage:
             process.wait(30)
         self._folder.cleanup()
 
-    def load(self, name: str, count: int, *, i: int = 1, keys: int = 0, latencies: int = 0) -> Figures:
+    def load(
+        self, name: str, count: int, *, i: int = 1, keys: int = 0, latencies: int = 0, in_lanes: bool = False
+    ) -> Figures:
         """Send events, and wait until the runs they start have ended or parked.
 
         Each has `i` as its data, and with `keys` another `key` of so many. Runs that flow control holds back are not
-        waited for, unless there are keys.
+        waited for, unless they are `in_lanes`.
         """
         cpu = self._cpu_seconds()
         assert self._load.stdin
         assert self._load.stdout
         self._load.stdin.write(
-            json.dumps({"name": name, "count": count, "i": i, "keys": keys, "latencies": latencies}) + "\n"
+            json.dumps(
+                {"name": name, "count": count, "i": i, "keys": keys, "latencies": latencies, "in_lanes": in_lanes}
+            )
+            + "\n"
         )
         self._load.stdin.flush()
         figures: Figures = json.loads(self._load.stdout.readline())
