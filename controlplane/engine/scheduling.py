@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from controlplane.core import enqueue
 from controlplane.core.definition import NO_OPTIONS
 from controlplane.core.flow import read_buffer
-from controlplane.core.records import FlowKind
+from controlplane.core.records import EventRow, FlowKind
 from controlplane.engine.loading import load_events, load_runs
 
 if TYPE_CHECKING:
@@ -41,8 +41,17 @@ def schedule(turn: Turn) -> None:
             run = offered
         if incoming is not None:
             incoming.run_ids.append(run.id)
+            if is_invoked:
+                _name(turn, event, run.id)
     for key in flushing:
         enqueue.flush(d, key)
+
+
+def _name(turn: Turn, event: EventRow, run_id: str) -> None:
+    """Let the step that invoked a run know which one that is."""
+    entry = turn.d.entries.get((event.source_run_id or "", event.source_step_key or ""))
+    if entry is not None:
+        turn.d.set_entry(entry._replace(other_run_id=run_id))
 
 
 def _load_flow(turn: Turn, keys: Iterable[tuple[int, FlowKind, int]]) -> None:

@@ -189,7 +189,8 @@ def _write(turn: Turn) -> None:
         turn.lanes.note(*new)
         tx.insert_runs(new)
     if d.changed_runs:
-        changed = [d.runs[run_id] for run_id in d.changed_runs]
+        # In the order of their ids, so that lanes take turns in the same order wherever the turn is taken.
+        changed = [d.runs[run_id] for run_id in sorted(d.changed_runs)]
         turn.lanes.note(*changed)
         tx.update_runs(changed)
     if d.new_entries:
