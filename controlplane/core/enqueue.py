@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controlplane.core.decision import Decision
-from controlplane.core.definition import NO_OPTIONS, FunctionRow
+from controlplane.core.definition import NO_OPTIONS, FunctionRow, FunctionState
 from controlplane.core.flow import (
     Buffer,
     Seen,
@@ -31,6 +31,9 @@ from controlplane.core.states import ENDED, RunState
 from controlplane.core.waits import rows_of_cancels
 
 FlowKey = tuple[int, FlowKind, int]
+
+#: So much of a key is told; it may be anything that an event holds.
+_KEY_SHOWN = 100
 
 
 def start_plain(d: Decision, function: FunctionRow, event: EventRow) -> RunRow:
@@ -103,6 +106,9 @@ def flush(d: Decision, key: FlowKey) -> None:
     events = [d.events[event_key] for event_key in buffer.event_keys if event_key in d.events]
     if not events:
         return
+    if function.state in (FunctionState.DISABLED, FunctionState.DELETED):
+        d.superseded += events
+        return
     if key[1] is FlowKind.BATCH:
         start(d, function, events, is_invoked=buffer.is_invoked)
     else:
@@ -150,7 +156,7 @@ def start(
         queued_at=now - extra.priority,
         has_timers=bool(waits) or options.timeouts.start is not None,
         lane=lane_of(extra, has_started=False),
-        depth=event.depth,
+        depth=max(each.depth for each in events),
         extra=None if extra == _NO_EXTRA else extra,
     )
     d.add_run(run)
@@ -263,7 +269,7 @@ def _skip(d: Decision, function: FunctionRow, event: EventRow, message: str, key
         RunState.SKIPPED,
         queued_at=d.now,
         ended_at=d.now,
-        failure=Failure("Skipped", f"{message} (key {key})" if key else message, reason=Reason.SKIPPED),
+        failure=Failure("Skipped", f"{message} (key {key[:_KEY_SHOWN]})" if key else message, reason=Reason.SKIPPED),
         depth=event.depth,
         extra=RunExtra(is_invoked=True) if is_invoked else None,
     )

@@ -39,7 +39,12 @@ class Seen:
         if not source:
             return ""
         value = self.value(source)
-        return None if value is ERRED or value is None or value is False else canonical(value)
+        if value is ERRED or value is None or value is False:
+            return None
+        try:
+            return canonical(value)
+        except RecursionError:
+            return None  # nested too deeply to be compared
 
 
 def hashed(*parts: object) -> int:

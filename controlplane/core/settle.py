@@ -43,7 +43,7 @@ def answer_invokers(d: Decision, run: RunRow, events: Sequence[EventRow]) -> Non
 
 def answer_superseded(d: Decision, event: EventRow) -> None:
     """An invocation will start no run."""
-    message = "a newer event took its place before its run began (debounce)"
+    message = "its run never began: a newer event took its place, or the function was disabled"
     _answer(d, event, state=StepState.FAILED, failure=Failure("Skipped", message, reason=Reason.SKIPPED))
 
 

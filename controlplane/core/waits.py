@@ -140,7 +140,12 @@ def _value(path: str, event: EventRow) -> str | None:
     if not path:
         return ""
     value = value_at(_seen(event), path)
-    return None if value is MISSING or value is None else canonical(value)
+    if value is MISSING or value is None:
+        return None
+    try:
+        return canonical(value)
+    except RecursionError:
+        return None  # nested too deeply to be compared
 
 
 def _seen(event: EventRow) -> dict[str, Any]:

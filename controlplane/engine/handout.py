@@ -16,7 +16,6 @@ from controlplane.core.flow import lane_timer, limit_of, take_throttle, throttle
 from controlplane.core.limits import MIB
 from controlplane.core.records import EventRow, Failure, FlowKind, FlowRow, Invocation, RunRow, TimerKind, TimerRow
 from controlplane.core.states import RunChange, RunState, after
-from controlplane.engine.sessions import Session
 
 if TYPE_CHECKING:
     from controlplane.engine.turn import Turn
@@ -29,6 +28,8 @@ _CLAIM_MAX = 500
 _FREE_LANE = 0
 #: Lanes looked at in one go.
 _LANES_MAX = 200
+#: Runs of a lane that are read when it is first looked at: its limits may let few of them start. Then more and more.
+_LOOK_MIN = 8
 
 
 def hand_out(turn: Turn) -> None:
@@ -44,7 +45,6 @@ class _HandOut:
         self._leased: list[RunRow] = []
         self._timers: list[TimerRow] = []
         self._flow: dict[tuple[int, FlowKind, int], FlowRow] = {}
-        self._limits: dict[int, int] = {}
         self._unwritten: dict[int, list[RunRow]] = {}
         """What was leased of each function, and is not written yet."""
         self._used_flow: set[tuple[int, FlowKind, int]] = set()
@@ -56,16 +56,21 @@ class _HandOut:
     def run(self) -> None:
         """Go round until nobody can be given anything."""
         turn = self._turn
-        self._lanes.wake_blocked(self._limits)
-        while serving := self._serving():
-            before = len(self._leased)
+        self._lanes.see(turn.functions)
+        chances = 1
+        has_woken = self._lanes.wake(chances)
+        self._takers = {session.row.id: Taker(session.row.id, session.free) for session in turn.sessions.free()}
+        while self._count_free():
+            serving = self._serving()
+            if not serving and not has_woken:
+                break
             self._share_out(serving)
             if self._left <= 0 or self._is_full:
                 turn.has_more = True
                 break
-            # A lane that was woken for a free place may have had nothing for it: then the next one is to look.
-            if not self._lanes.wake_blocked(self._limits) and len(self._leased) == before:
-                break
+            # A lane that was woken for a free place may have had nothing for it: then the next ones are to look.
+            chances *= 2
+            has_woken = self._lanes.wake(chances)
         self._write()
         if self._used_flow:
             turn.tx.upsert_flow_rows([self._flow[key] for key in self._used_flow])
@@ -75,42 +80,46 @@ class _HandOut:
             turn.tx.insert_timers(self._timers)
             turn.timers_set.extend(timer.due_at for timer in self._timers)
 
+    def _count_free(self) -> int:
+        return sum([taker.free for taker in self._takers.values()])
+
     def _serving(self) -> dict[int, list[Taker]]:
-        """The functions that may have runs, and who can take these."""
-        by_key = self._turn.functions.by_key
+        """The functions that are next, and who can take their runs: no more of them than could be given anything."""
+        functions, sessions = self._turn.functions.by_key, self._turn.sessions
+        served = [session.function_keys for session in sessions.free() if self._takers[session.row.id].free > 0]
+        free = min(self._left, self._count_free())
         serving: dict[int, list[Taker]] = {}
         for function_key in self._lanes.functions:
-            if by_key[function_key].state is FunctionState.PAUSED:
+            if not any(function_key in keys for keys in served):
                 continue
-            takers = [self._taker(session) for session in self._turn.sessions.serving(function_key)]
-            takers = [taker for taker in takers if taker.free > 0]
-            if takers:
-                serving[function_key] = takers
+            if functions[function_key].state is FunctionState.PAUSED:
+                continue
+            takers = [self._takers[session.row.id] for session in sessions.serving(function_key)]
+            serving[function_key] = [taker for taker in takers if taker.free > 0]
+            if len(serving) >= free:
+                break
         return serving
 
-    def _taker(self, session: Session) -> Taker:
-        session_id = session.row.id
-        taker = self._takers.get(session_id)
-        if taker is None:
-            taker = self._takers[session_id] = Taker(session_id, session.free)
-        return taker
-
     def _share_out(self, serving: dict[int, list[Taker]]) -> None:
-        free = min(self._left, sum(taker.free for taker in self._takers.values()))
-        share = max(1, free // len(serving))
+        free = min(self._left, self._count_free())
+        share = max(1, free // max(1, len(serving)))
         for most in (share, free) if len(serving) > 1 else (free,):
             for function_key, takers in serving.items():
-                room = min(most, self._left, sum(taker.free for taker in takers))
+                room = min(most, self._left, sum([taker.free for taker in takers]))
                 if room > 0:
                     self._give(self._turn.functions.by_key[function_key], takers, room)
 
     def _give(self, function: FunctionRow, takers: list[Taker], room: int) -> None:
         """Lease up to `room` runs of a function, from its lanes in turn."""
-        given = 0
+        given, look = 0, _LOOK_MIN
         while given < room and (lanes := self._lanes.first(function.key, min(room - given, _LANES_MAX))):
             if function.key in self._unwritten:
                 self._write()
-            chosen = self._choose(function, lanes, room - given)
+            if lanes == [_FREE_LANE]:
+                chosen = self._choose_free(function, room - given)
+            else:
+                chosen = self._choose(function, lanes, min(look, max(1, (room - given) // len(lanes))))
+                look *= 4
             leased = self._with_time_out(function, assign(chosen, takers, self._turn.now))
             self._unwritten.setdefault(function.key, []).extend(leased)
             self._leased += leased
@@ -130,23 +139,25 @@ class _HandOut:
         self._timers += [TimerRow(due_at, TimerKind.FINISH, run.id) for run in leased if run.epoch == 1]
         return [run._replace(has_timers=True) for run in leased]
 
-    def _choose(self, function: FunctionRow, lanes: list[int], room: int) -> list[RunRow]:
-        """Up to `room` runs that may start, as many of each lane. They have their places from here on."""
-        if lanes == [_FREE_LANE]:
-            return self._choose_free(function, room)
-        each = max(1, room // len(lanes))
+    def _choose(self, function: FunctionRow, lanes: list[int], each: int) -> list[RunRow]:
+        """Runs that may start, up to `each` of each lane. They have their places from here on."""
         by_lane: dict[int, list[RunRow]] = {lane: [] for lane in lanes}
         for run in self._turn.tx.claim_ready([(function.key, lane) for lane in lanes], each):
             by_lane[run.lane].append(run)
         self._load_throttles(function, by_lane)
         chosen: list[RunRow] = []
         for lane, runs in by_lane.items():
+            is_first = True
             for run in runs:
                 if not self._may_start(function, run):
                     break
                 chosen.append(run)
+                if is_first:
+                    self._lanes.draw(function.key, lane)
+                    is_first = False
             else:
-                self._lanes.turn_over(function.key, lane, is_empty=len(runs) < each)
+                if len(runs) < each:
+                    self._lanes.drop(function.key, lane)
             if self._is_full:
                 break
         return chosen
@@ -160,7 +171,10 @@ class _HandOut:
             chosen = list(takewhile(lambda run: self._may_start(function, run), runs))
         else:
             self._journal_left -= size
-        self._lanes.turn_over(function.key, _FREE_LANE, is_empty=len(chosen) < room and len(chosen) == len(runs))
+        if len(runs) < room and len(chosen) == len(runs):
+            self._lanes.drop(function.key, _FREE_LANE)
+        elif chosen:
+            self._lanes.draw(function.key, _FREE_LANE)
         return chosen
 
     def _may_start(self, function: FunctionRow, run: RunRow) -> bool:
@@ -174,9 +188,8 @@ class _HandOut:
                 limit = limit_of(function, slot)
                 if limit is None or self._lanes.holds(run.id, slot.key):
                     continue
-                self._limits[slot.key] = limit
                 if self._lanes.room(slot.key, limit) <= 0:
-                    self._lanes.block(function.key, run.lane, slot.key)
+                    self._lanes.block(function.key, run.lane, slot.key, limit)
                     return False
             if not self._pass_throttle(function, run):
                 return False
@@ -192,8 +205,8 @@ class _HandOut:
         key = (function.key, FlowKind.THROTTLE, run.extra.throttle)
         row = self._flow.get(key)
         until = throttled_until(throttle, row, now)
-        if until is not None:
-            if self._lanes.throttle(function.key, run.lane):
+        if until is not None or self._lanes.is_throttled(function.key, run.extra.throttle):
+            if self._lanes.throttle(function.key, run.lane, run.extra.throttle) and until is not None:
                 self._timers.append(lane_timer(function.key, run.lane, until))
             return False
         self._flow[key] = take_throttle(throttle, key, row, now)
@@ -256,9 +269,14 @@ class _HandOut:
                 session.invocations_sent += 1
 
     def _fail(self, run: RunRow) -> None:
-        """End a run that can't be told what started it: it must not keep the others from being handed out."""
+        """End a run that can't be told what started it: it must not keep the others from being handed out.
+
+        Whoever invoked it is named by that event alone, and so can't be told.
+        """
         failure = Failure("EventLost", "the event that started the run is not in the store any more")
         state = after(run.state, RunChange.FAILED, run_id=run.id)
         ended = run._replace(state=state, session_id=None, ended_at=self._turn.now, failure=failure)
         self._turn.tx.update_runs([ended])
+        self._turn.tx.delete_timers_of([run.id])
+        self._turn.tx.delete_waits_of([run.id])
         self._lanes.note(ended)

@@ -74,6 +74,10 @@ class SessionTable:
         """The functions that any session with a stream serves."""
         return self._serving.keys()
 
+    def open(self) -> Iterable[Session]:
+        """All sessions, with a stream or without."""
+        return self._sessions.values()
+
     def expired(self, now: int) -> list[Session]:
         """The sessions that are past their time."""
         return [session for session in self._sessions.values() if session.row.expires_at <= now]
@@ -141,6 +145,11 @@ class SessionChanges:
     def of_instance(self, instance: tuple[str, str, str]) -> str | None:
         """The newest session of a worker process: it may have opened one in this very turn."""
         return self._opened.get(instance) or self.table.of_instance(instance)
+
+    def free(self) -> list[Session]:
+        """The sessions that have free slots."""
+        found = [session for session in self.table.open() if session.free > 0 and session.row.id not in self.changed]
+        return found + [session for session in self.changed.values() if session is not None and session.free > 0]
 
     def serving(self, function_key: int) -> list[Session]:
         """The sessions that serve a function and have free slots."""

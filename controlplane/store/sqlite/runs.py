@@ -109,21 +109,25 @@ RUNS_OF_SESSIONS = Many(
 RUNS_OUTPUT = """-- By primary key.
 SELECT output FROM runs WHERE key = ?"""
 
-RUNS_LANES_READY = f"""-- Jumps from lane to lane in runs_queued.
-WITH RECURSIVE ready (function_key, lane) AS (
-  SELECT * FROM (
-    SELECT function_key, lane FROM runs WHERE state = {RunState.QUEUED:d} ORDER BY function_key, lane LIMIT 1
-  )
+RUNS_FUNCTIONS_READY = f"""-- Jumps from function to function in runs_queued.
+WITH RECURSIVE ready (function_key) AS (
+  SELECT min(function_key) FROM runs WHERE state = {RunState.QUEUED:d}
   UNION ALL
-  SELECT (SELECT function_key FROM runs WHERE state = {RunState.QUEUED:d}
-            AND (runs.function_key, runs.lane) > (ready.function_key, ready.lane)
-          ORDER BY function_key, lane LIMIT 1),
-         (SELECT lane FROM runs WHERE state = {RunState.QUEUED:d}
-            AND (runs.function_key, runs.lane) > (ready.function_key, ready.lane)
-          ORDER BY function_key, lane LIMIT 1)
+  SELECT (SELECT min(function_key) FROM runs
+          WHERE state = {RunState.QUEUED:d} AND runs.function_key > ready.function_key)
   FROM ready WHERE ready.function_key IS NOT NULL
 )
-SELECT {packed("function_key, lane")} FROM ready WHERE function_key IS NOT NULL"""
+SELECT {packed("function_key")} FROM ready WHERE function_key IS NOT NULL"""
+
+RUNS_LANES_READY = f"""-- Jumps from lane to lane in runs_queued.
+WITH RECURSIVE ready (lane) AS (
+  SELECT min(lane) FROM runs WHERE state = {RunState.QUEUED:d} AND function_key = :function_key
+  UNION ALL
+  SELECT (SELECT min(lane) FROM runs
+          WHERE state = {RunState.QUEUED:d} AND function_key = :function_key AND runs.lane > ready.lane)
+  FROM ready WHERE ready.lane IS NOT NULL
+)
+SELECT {packed("lane")} FROM ready WHERE lane IS NOT NULL"""
 
 RUNS_CLAIM_READY = f"""-- In the order of runs_queued, and from it alone.
 SELECT {packed("queued_at, id")} FROM (
@@ -186,7 +190,11 @@ def of_sessions(connection: Connection, session_ids: Iterable[str]) -> list[RunR
 
 def lanes_ready(connection: Connection) -> list[tuple[int, int]]:
     """The (function key, lane) pairs that have QUEUED runs, in order."""
-    return sorted((function_key, lane) for function_key, lane in fetch_packed(connection, RUNS_LANES_READY))
+    return [
+        (function_key, lane)
+        for (function_key,) in sorted(fetch_packed(connection, RUNS_FUNCTIONS_READY))
+        for (lane,) in sorted(fetch_packed(connection, RUNS_LANES_READY, {"function_key": function_key}))
+    ]
 
 
 def claim_ready(connection: Connection, live: LiveRuns, lanes: Sequence[tuple[int, int]], limit: int) -> list[RunRow]:

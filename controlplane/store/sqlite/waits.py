@@ -11,18 +11,8 @@ from controlplane.store.sqlite.statement import MOMENT_OR_NULL, NULL_MOMENT, Man
 
 _COLUMNS = "run_id, step_key, position, namespace, event, path, value, expression, expires_at"
 
-WAITS_SHAPES = f"""-- Jumps from shape to shape in waits_by_value.
-WITH RECURSIVE shapes (namespace, event, path) AS (
-  SELECT * FROM (SELECT namespace, event, path FROM waits ORDER BY namespace, event, path LIMIT 1)
-  UNION ALL
-  SELECT next.value ->> 0, next.value ->> 1, next.value ->> 2
-  FROM shapes CROSS JOIN json_each((
-    SELECT json_array(json_array(namespace, event, path)) FROM waits
-    WHERE (waits.namespace, waits.event, waits.path) > (shapes.namespace, shapes.event, shapes.path)
-    ORDER BY namespace, event, path LIMIT 1
-  )) AS next
-)
-SELECT {packed("namespace, event, path")} FROM shapes"""
+WAITS_SHAPES = f"""-- All of waits_by_value, in its order.
+SELECT {packed("namespace, event, path")} FROM (SELECT DISTINCT namespace, event, path FROM waits)"""
 
 WAITS_FIND = Many(
     f"""-- By waits_by_value.
