@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from controlplane.gen.steplane.v1 import run_pb2
-from steplane import Context, ContextSync, NonRetriableError
+from steplane import Context, ContextSync, NonRetriableError, StepError
 from tests.sdk_py.house import House, on
+
+SECONDS_MAX = 20
 
 SLOW, FAST, AFTER = 60, 20, 100
 """Milliseconds; the last one is long enough for the loser of a race to end before the replay."""
@@ -31,18 +33,27 @@ async def by_wait(_ctx: Context, branches: list[Callable[[], Awaitable[str]]]) -
     return done.pop().result()
 
 
+@pytest.fixture(autouse=True)
+async def _in_time() -> AsyncIterator[None]:
+    """No test waits for ever."""
+    async with asyncio.timeout(SECONDS_MAX):
+        yield
+
+
+@pytest.mark.parametrize("order", [("slow", "fast"), ("fast", "slow")])
 @pytest.mark.parametrize("race", [by_group, by_wait])
-async def test_a_race_has_the_same_winner_in_every_replay(house: House, race: Race) -> None:
-    """Also when the loser has ended as well, and was asked for first."""
+async def test_a_race_has_the_same_winner_in_every_replay(house: House, race: Race, order: tuple[str, str]) -> None:
+    """Also when the loser has ended as well, whichever was asked for first."""
     winners: list[str] = []
+    lengths = {"slow": SLOW, "fast": FAST}
 
     @house.client.create_function(fn_id="f", trigger=on("app/a"))
     async def function(ctx: Context) -> str:
-        async def branch(name: str, milliseconds: int) -> str:
-            await ctx.step.sleep(name, milliseconds)
+        async def branch(name: str) -> str:
+            await ctx.step.sleep(name, lengths[name])
             return name
 
-        winner = await race(ctx, [lambda: branch("slow", SLOW), lambda: branch("fast", FAST)])
+        winner = await race(ctx, [lambda name=name: branch(name) for name in order])  # type: ignore[misc]  # a default
         winners.append(winner)
         await ctx.step.sleep("after", AFTER)
         return winner
@@ -55,6 +66,36 @@ async def test_a_race_has_the_same_winner_in_every_replay(house: House, race: Ra
     assert set(winners) == {"fast"}
     assert len(winners) >= 2, "there was a replay"
     assert journal["slow#0"].state == run_pb2.STEP_STATE_COMPLETED
+
+
+@pytest.mark.parametrize("order", [("late", "early"), ("early", "late")])
+@pytest.mark.parametrize("race", [by_group, by_wait])
+async def test_all_branches_may_end_while_nobody_works_on_the_run(
+    house: House, race: Race, order: tuple[str, str]
+) -> None:
+    """The code hears of both from the journal, and takes the one that was first; so does each replay after that."""
+    winners: list[str] = []
+
+    @house.client.create_function(fn_id="f", trigger=on("app/a"))
+    async def function(ctx: Context) -> str:
+        async def branch(name: str) -> str:
+            await ctx.step.wait_for_signal(name, signal=name)
+            return name
+
+        winners.append(await race(ctx, [lambda name=name: branch(name) for name in order]))  # type: ignore[misc]
+        await ctx.step.sleep("after", FAST)
+        return winners[-1]
+
+    async with house.worker():
+        event_id = await house.send("app/a")
+        await house.parked(event_id)
+    await house.client.send_signal("early")
+    await house.client.send_signal("late")
+    assert winners == []
+    async with house.worker():
+        run = await house.run_of(event_id)
+    assert run.output.data == b'"early"'
+    assert winners == ["early", "early"]
 
 
 async def test_the_first_to_fail_wins_as_well(house: House) -> None:
@@ -71,6 +112,39 @@ async def test_the_first_to_fail_wins_as_well(house: House) -> None:
     async with house.worker():
         run = await house.run_of(await house.send("app/a"))
     assert (run.state, run.failure.message) == (run_pb2.RUN_STATE_FAILED, "too late")
+
+
+async def test_a_failed_step_wins_in_every_replay(house: House) -> None:
+    """Beside a branch that ends well later, and was asked for first."""
+    seen: list[str] = []
+
+    @house.client.create_function(fn_id="f", trigger=on("app/a"))
+    async def function(ctx: Context) -> str:
+        def fail() -> None:
+            raise NonRetriableError("no")
+
+        async def failing() -> str:
+            await ctx.step.sleep("short", FAST)
+            await ctx.step.run("fail", fail)
+            return "never"
+
+        async def fine() -> str:
+            await ctx.step.sleep("long", SLOW)
+            return "fine"
+
+        try:
+            result = await ctx.group.parallel([fine, failing], mode="race")
+        except StepError as error:
+            result = error.message
+        seen.append(result)
+        await ctx.step.sleep("after", AFTER)
+        return result
+
+    async with house.worker():
+        run = await house.run_of(await house.send("app/a"))
+    assert run.output.data == b'"no"'
+    assert set(seen) == {"no"}
+    assert len(seen) >= 2, "there was a replay"
 
 
 async def test_steps_in_a_race_may_have_branches_of_their_own(house: House) -> None:

@@ -4,15 +4,15 @@ The machine owns: step keys, which step is done, to be executed or blocked, when
 whether the code is still being replayed. The shell around it owns: the user's code, reports, threads, time. It says what
 happened (`begin`, `reported`, `acked`, `resolved`, `abandon`) and reads the status of the step.
 
-Results that are recorded are given in the order in which they were recorded, whichever the code asks for first: one that
-came later is held, and looks blocked, until the shell finds the code at rest and says `deliver`.
+In a machine that is `in_order`, what is recorded is not given as it is asked for: a result is held, and nothing is to be
+reported for it, until the shell finds the code at rest and says `deliver`, which gives the one that was recorded first. Bodies of steps that have
+no result wait until no recorded one is left: what comes of those may be that they are not needed, as it was live.
 
 Only the code here changes a `StepCall`'s status or the machine's state.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import Any, Final
@@ -21,6 +21,7 @@ from steplane.errors import NonDeterminismError
 from steplane.replay.journal import AckStatus, Entry, StepKind, StepState
 from steplane.replay.key import step_id as id_of
 from steplane.replay.key import step_key
+from steplane.replay.order import Order
 
 _SPELLING: Final[dict[int, str]] = {
     StepKind.RUN: "run",
@@ -67,6 +68,8 @@ REPORTED: Final = Status.REPORTED
 BLOCKED: Final = Status.BLOCKED
 COMPLETED: Final = Status.COMPLETED
 _EXECUTING: Final = State.EXECUTING
+_RUN: Final = StepKind.RUN
+_SEND: Final = StepKind.SEND_EVENTS
 
 
 class StepCall:
@@ -86,7 +89,7 @@ class StepCall:
         self.problem = ""
         """Why it was rejected."""
         self.is_held = False
-        """Whether its result is recorded, but others were before it."""
+        """Whether it is held: it counts as active, since a run is not parked on what can go on here."""
         self.value: Any = None
         """The shell's: the result of a try that was executed here."""
         self.waiter: Any = None
@@ -99,12 +102,12 @@ class Machine:
     __slots__ = (
         "_active",
         "_blocked",
-        "_held",
         "_journal",
         "_known",
         "_live",
+        "_may_postpone",
         "_order",
-        "_passed",
+        "_postponed",
         "_used",
         "epoch",
         "is_over",
@@ -138,10 +141,11 @@ class Machine:
         self._live: dict[str, StepCall] = {}
         self._active = 0
         self._blocked = 0
-        self._held: list[StepCall] = []
-        self._passed: set[str] = set()
-        """Whose turn is over, though others that are before them in the order were not asked for."""
-        self._order = _in_order(self._journal.values()) if in_order and len(self._journal) > 1 else deque()
+        self._order: Order[StepCall] | None = Order(self._journal.values()) if in_order and self._journal else None
+        """Of the recorded results that the code does not have yet; `None` if there are none."""
+        self._postponed: dict[str, StepCall] = {}
+        """Calls whose bodies wait until no recorded result is left."""
+        self._may_postpone = True
         self.state = State.REPLAYING if self._journal else State.EXECUTING
         self.is_over = False
         """Whether the code must not go on here."""
@@ -164,7 +168,17 @@ class Machine:
     @property
     def has_held(self) -> bool:
         """Whether results wait to be delivered."""
-        return bool(self._held)
+        return self._order is not None and self._order.has_held
+
+    @property
+    def has_postponed(self) -> bool:
+        """Whether bodies wait to be begun."""
+        return bool(self._postponed)
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether one step only is called, and its result is the very next one that was recorded."""
+        return self._order is not None and len(self._live) == 1 and self._order.is_next_held
 
     def begin(self, step_id: str, kind: StepKind) -> StepCall:
         """The code calls a step. Raises `NonDeterminismError` if another kind is recorded, `StepIdError` for a bad id."""
@@ -180,20 +194,19 @@ class Machine:
             raise NonDeterminismError(_mismatch(key, expected=entry.kind, found=kind))
         else:
             call.entry, call.attempts, call.status = entry, entry.attempts, _status_of(entry)
-            if call.status > BLOCKED and self._order and not self._is_next(key):
-                self._hold(call)
-        if call.status is EXECUTE:
+        if self._order is not None:
+            self._hold(call, self._order)
+        if call.is_held:
+            self._active += 1
+            self._live[key] = call
+        elif call.status is EXECUTE:
             self._active += 1
             self._live[key] = call
             self.state = _EXECUTING
-        elif call.is_held:
-            self._active += 1
-            self._live[key] = call
         elif call.status is BLOCKED:
             self._blocked += 1
             self._live[key] = call
-        if not self._journal:
-            self.state = _EXECUTING
+        self._note_progress()
         return call
 
     def reported(self, call: StepCall, *, is_certain: bool = True) -> None:
@@ -227,24 +240,34 @@ class Machine:
     def resolved(self, entry: Entry) -> StepCall | None:
         """The server lets a blocked step go on. The result is the call that can go on, if one can."""
         call = self._live.get(entry.step_key)
-        if call is None or call.status is not BLOCKED:
+        if call is None or call.status is not BLOCKED or call.is_held:
             return None
         call.entry = entry
         return self._move(call, _status_of(entry))
 
     def deliver(self) -> StepCall:
-        """The code is at rest: the result that is the next of those that are held is given to it."""
-        call = min(self._held, key=lambda call: call.entry.ended_at if call.entry is not None else 0)
-        self._release(call)
-        del self._live[call.key]
-        call.status = COMPLETED if call.entry is None else _status_of(call.entry)
+        """The code is at rest: of the results that are held, it is given the one that was recorded first."""
+        assert self._order is not None, f"run {self.run_id}: nothing is held"
+        call = self._order.first
+        self._let_go(call)
+        assert call.entry is not None
+        call.status = _status_of(call.entry)
+        self._note_progress()
         return call
+
+    def proceed(self) -> list[StepCall]:
+        """The code is at rest, and no result is left for it: the bodies that waited for that may begin."""
+        calls, self._postponed = list(self._postponed.values()), {}
+        self._may_postpone = False  # what else is recorded is not asked for, as far as anybody can tell
+        for call in calls:
+            call.is_held, call.status = False, EXECUTE
+        self.state = _EXECUTING
+        return calls
 
     def abandon(self, call: StepCall) -> None:
         """The code no longer waits for the step: its branch was cancelled."""
         if call.is_held:
-            self._release(call)
-            del self._live[call.key]
+            self._let_go(call)
         elif self._live.pop(call.key, None) is not None:
             self._count(call.status, -1)
 
@@ -260,26 +283,27 @@ class Machine:
         self.state = State.CLOSED
         self.is_over = True
 
-    def _is_next(self, key: str) -> bool:
-        """Whether all that was recorded before a step is with the code already."""
-        order = self._order
-        while order and order[0] in self._passed:
-            self._passed.discard(order.popleft())
-        if not order or order[0] != key:
-            return not order
-        order.popleft()
-        return True
+    def _hold(self, call: StepCall, order: Order[StepCall]) -> None:
+        """Hold what was just begun, if it is to wait for its turn."""
+        if order.hold(call.key, call):
+            # A step that sends events waits only after it has sent: so it is let, and the shell drops what it sends.
+            call.is_held, call.status = True, EXECUTE if call.kind is _SEND else BLOCKED
+        elif call.status is EXECUTE and call.kind is _RUN and self._may_postpone:
+            self._postponed[call.key] = call
+            call.is_held, call.status = True, BLOCKED
 
-    def _hold(self, call: StepCall) -> None:
-        call.is_held, call.status = True, BLOCKED
-        self._held.append(call)
-
-    def _release(self, call: StepCall) -> None:
-        # It counted as active: a run is not parked on what is done.
-        self._active -= 1
-        self._held.remove(call)
-        self._passed.add(call.key)
+    def _let_go(self, call: StepCall) -> None:
         call.is_held = False
+        self._active -= 1
+        del self._live[call.key]
+        if self._postponed.pop(call.key, None) is None and self._order is not None:
+            self._order.let_go(call.key)
+            if self._order.is_over:
+                self._order = None
+
+    def _note_progress(self) -> None:
+        if self.state is not _EXECUTING and not (self._journal or self.has_held or self._postponed):
+            self.state = _EXECUTING
 
     def _move(self, call: StepCall, status: Status) -> StepCall | None:
         self._count(call.status, -1)
@@ -297,13 +321,6 @@ class Machine:
             self._blocked += change
         else:
             self._active += change
-
-
-def _in_order(entries: Iterable[Entry]) -> deque[str]:
-    """The keys of the steps that have ended, in the order in which they did."""
-    ended = [entry for entry in entries if entry.state in (StepState.COMPLETED, StepState.FAILED)]
-    ended.sort(key=lambda entry: entry.ended_at)
-    return deque(entry.step_key for entry in ended)
 
 
 def _status_of(entry: Entry) -> Status:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from time import time_ns
 from typing import Any, Final, Protocol, TypeVar
@@ -22,6 +21,7 @@ from steplane.limits import Limits
 from steplane.replay.journal import Entry, StepKind
 from steplane.replay.machine import BLOCKED, EXECUTE, Machine, StepCall
 from steplane.scope import SCOPE
+from steplane.worker.delivery import Delivery
 from steplane.worker.desk import Desk
 from steplane.worker.outbox import IncomingAck, Lease
 from steplane.worker.quiet import LOOK_AGAIN_SECONDS, Quiet
@@ -98,14 +98,12 @@ class Invocation:
     """One lease of one run, while it is worked on."""
 
     __slots__ = (
+        "_delivery",
         "_is_check_due",
-        "_is_delivery_due",
         "_lock",
-        "_quiet_rounds",
         "_rounds_blocked",
         "_start_ns",
         "_timer",
-        "_undelivered",
         "body",
         "function",
         "has_slot",
@@ -127,11 +125,8 @@ class Invocation:
         self._lock = threading.RLock()  # as in the outbox: a signal may come while the main thread has it
         self._start_ns = time_ns()
         self._is_check_due = False
-        self._is_delivery_due = False
-        self._quiet_rounds = 0
         self._rounds_blocked = 0
-        self._undelivered: deque[StepCall] = deque()
-        """Calls that can go on, and whose branches are to hear of it one after the other."""
+        self._delivery = Delivery(self) if function.is_async else None
         self._timer: asyncio.TimerHandle | None = None
 
     # What steps ask of their host.
@@ -180,21 +175,22 @@ class Invocation:
         if machine.is_over:
             self.body.wake(call)
             return
-        if report is not None:
+        if report is not None and not call.is_held:
             with self._lock:
                 machine.reported(call, is_certain=is_certain)
             self.owner.desk.report(self.lease, call.key, report)
-        elif self._can_go_on(call):
+        elif not call.is_held and self._can_go_on(call):
             # The server answered before this thread heard that the code waits.
             self.body.wake(call)
-        if machine.has_held:
-            self._consider_delivering()
+        delivery = self._delivery
+        if delivery is not None and (delivery.is_busy or call.is_held):
+            delivery.consider()
         self.consider_parking()
 
     @property
     def undelivered(self) -> Iterable[StepCall]:
         """Calls that can go on, and whose branches have not heard of it."""
-        return self._undelivered
+        return self._delivery.queue if self._delivery is not None else ()
 
     def ended(self, value: Any, error: BaseException | None) -> None:
         """The code returned, or raised."""
@@ -226,7 +222,7 @@ class Invocation:
     def reassured(self) -> None:
         """The run is still this worker's: what waited to know that may go on."""
         with self._lock:
-            calls = [call for call in self.machine.live if call.status is EXECUTE]
+            calls = [call for call in self.machine.live if call.status is EXECUTE and not call.is_held]
         for call in calls:
             self.body.wake(call)
 
@@ -244,46 +240,18 @@ class Invocation:
     def _can_go_on(self, call: StepCall) -> bool:
         return self.is_sure if call.status is EXECUTE else call.status is not BLOCKED
 
-    # Delivering. Branches hear of results one at a time, in the order of the journal, and come to rest in between: so what
-    # the code does with them is the same in each replay.
-
     def _deliver(self, call: StepCall) -> None:
-        others = self.machine.live_count - (call.status is EXECUTE)
-        if self.is_async and (others or self._undelivered):
-            self._undelivered.append(call)
-            self._consider_delivering()
+        delivery, others = self._delivery, self.machine.live_count - (call.status is EXECUTE)
+        if delivery is not None and (others or delivery.is_busy):
+            delivery.add(call)
         else:
             self.body.wake(call)
-
-    def _consider_delivering(self) -> None:
-        if not self._is_delivery_due:
-            self._is_delivery_due = True
-            self.owner.loop.call_soon(self._deliver_next)
-
-    def _deliver_next(self) -> None:
-        self._is_delivery_due = False
-        machine = self.machine
-        if machine.is_over:
-            return
-        self._quiet_rounds = 0 if self.body.quiet() is Quiet.RUNNABLE else self._quiet_rounds + 1
-        if self._quiet_rounds >= _QUIET_ROUNDS:
-            self._quiet_rounds = 0
-            if machine.has_held:
-                with self._lock:
-                    call = machine.deliver()
-                self.body.wake(call)
-            elif self._undelivered:
-                self.body.wake(self._undelivered.popleft())
-        if machine.has_held or self._undelivered:
-            self._consider_delivering()
-        else:
-            self.consider_parking()
 
     # Parking.
 
     def consider_parking(self) -> None:
         """If all steps are blocked, park soon, once the code has come to rest."""
-        if self.machine.is_blocked and not self._is_check_due and not self._undelivered:
+        if self.machine.is_blocked and not self._is_check_due and not self.undelivered:
             self._is_check_due = True
             self._rounds_blocked = 0
             self.owner.loop.call_soon(self._check)
@@ -293,7 +261,7 @@ class Invocation:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        if not self.machine.is_blocked or self.machine.is_over or self._undelivered:
+        if not self.machine.is_blocked or self.machine.is_over or self.undelivered:
             return
         match self.body.quiet():
             case Quiet.BLOCKED if self.body.is_simple or self._rounds_blocked >= _QUIET_ROUNDS:

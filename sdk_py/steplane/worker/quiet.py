@@ -46,6 +46,8 @@ def quiet(task: asyncio.Future[Any] | None, ours: AbstractSet[asyncio.Future[Any
         waiter = task._fut_waiter  # noqa: SLF001 asyncio shows it nowhere else
         if waiter is None or waiter.done():
             return Quiet.RUNNABLE
+        if waiter in ours:
+            return Quiet.BLOCKED
         children = _awaited_by(task)
         if children is None:
             return quiet(waiter, ours)
@@ -53,10 +55,22 @@ def quiet(task: asyncio.Future[Any] | None, ours: AbstractSet[asyncio.Future[Any
         children = getattr(task, "_children", None)
     if not children:
         return Quiet.UNKNOWN
-    return min(
-        (quiet(child, ours) for child in children if not child.done()),
-        default=Quiet.RUNNABLE,
-    )
+    return _least(children, ours)
+
+
+def _least(children: Iterable[asyncio.Future[Any]], ours: AbstractSet[asyncio.Future[Any]]) -> Quiet:
+    """What the first to run of several waits for. There can be a thousand, most of which wait at a step, so these come first."""
+    least = None
+    for child in children:
+        if child.done():
+            continue
+        waiter: Any = getattr(child, "_fut_waiter", None)
+        found = Quiet.BLOCKED if waiter in ours and not waiter.done() else quiet(child, ours)
+        if found is Quiet.RUNNABLE:
+            return found
+        if least is not Quiet.UNKNOWN:
+            least = found
+    return Quiet.RUNNABLE if least is None else least
 
 
 def _awaited_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]] | None:

@@ -214,44 +214,120 @@ def done(id_: str, ended_at: int, state: StepState = StepState.COMPLETED) -> Ent
 
 def in_order(*journal: Entry) -> Machine:
     """A machine whose shell delivers."""
-    return Machine(run_id="r1", epoch=1, journal=journal, in_order=True)
+    return Machine(run_id="r1", epoch=1, journal=journal, steps_max=1000, in_order=True)
 
 
-def test_a_result_that_came_later_is_held() -> None:
-    """The code gets the first at once, whenever it asks for it, and the others as they are delivered."""
+def test_results_are_given_in_the_order_of_their_ends() -> None:
+    """None at once, whatever the code asks for first: other branches may be on their way to ask for an earlier one."""
     m = in_order(done("a", 30), done("b", 10), done("c", 20, StepState.FAILED))
     a, c, b = m.begin("a", RUN), m.begin("c", RUN), m.begin("b", RUN)
-
-    assert (b.status, a.status, c.status) == (Status.COMPLETED, Status.BLOCKED, Status.BLOCKED)
-    assert not m.is_blocked, "a run is not parked on what is done"
-    assert m.deliver() is c
-    assert c.status is Status.FAILED
-    assert m.deliver() is a
-    assert a.status is Status.COMPLETED
+    assert {a.status, b.status, c.status} == {Status.BLOCKED}
+    assert [m.deliver(), m.deliver(), m.deliver()] == [b, c, a]
+    assert [a.status, b.status, c.status] == [Status.COMPLETED, Status.COMPLETED, Status.FAILED]
     assert not m.has_held
     assert list(m.live) == []
 
 
-def test_a_sequence_is_never_held() -> None:
-    """Each step asks for the next result."""
-    m = in_order(*(done(id_, moment) for moment, id_ in enumerate("abcd", 1)))
-    assert [m.begin(id_, RUN).status for id_ in "abcd"] == [Status.COMPLETED] * 4
+def test_ends_of_the_same_moment_are_given_as_the_journal_has_them() -> None:
+    """And not as the code asks for them."""
+    m = in_order(done("a", 10), done("b", 10))
+    b, a = m.begin("b", RUN), m.begin("a", RUN)
+    assert [m.deliver(), m.deliver()] == [a, b]
+
+
+def test_a_run_is_not_parked_on_what_is_done() -> None:
+    """A result that is not delivered counts as progress, beside whatever is blocked."""
+    m = in_order(done("a", 10), Entry("s#0", SLEEP, StepState.PENDING, is_due_later=True))
+    m.begin("s", SLEEP)
+    assert m.is_blocked
+    m.begin("a", RUN)
+    assert not m.is_blocked
+    m.deliver()
+    assert m.is_blocked
+
+
+def test_a_sequence_is_known_as_far_as_it_is_one() -> None:
+    """One step is called, and it is the next in the journal; not if another is called, or if one before it is missing."""
+    m = in_order(done("a", 10), done("b", 20), done("d", 40), done("c", 30))
+    for id_ in "ab":
+        m.begin(id_, RUN)
+        assert m.is_lone
+        m.deliver()
+    m.begin("d", RUN)
+    assert not m.is_lone
+    m.begin("c", RUN)
+    assert not m.is_lone
 
 
 def test_what_is_never_asked_for_holds_nothing_for_ever() -> None:
-    """The code has changed, or a branch was cancelled: once it is at rest, the others are delivered."""
+    """The code has changed: once it is at rest, the others are delivered."""
     m = in_order(done("gone", 10), done("a", 20), done("b", 30))
-    a = m.begin("a", RUN)
-    assert a.status is Status.BLOCKED
-    assert m.deliver() is a
-    assert m.begin("b", RUN).status is Status.BLOCKED
+    for id_ in "ab":
+        assert m.begin(id_, RUN) is m.deliver()
 
 
 def test_a_branch_that_is_cancelled_gives_up_its_turn() -> None:
-    """What it was held for is forgotten."""
+    """What is held for it is forgotten, and nothing waits for it."""
     m = in_order(done("first", 10), done("loser", 20), done("next", 30))
-    loser = m.begin("loser", RUN)
-    assert m.begin("first", RUN).status is Status.COMPLETED
+    loser, first = m.begin("loser", RUN), m.begin("first", RUN)
+    assert m.deliver() is first
+    m.abandon(loser)
     m.abandon(loser)
     assert not m.has_held
-    assert m.begin("next", RUN).status is Status.COMPLETED
+    following = m.begin("next", RUN)
+    assert m.is_lone
+    assert m.deliver() is following
+
+
+@pytest.mark.parametrize("entry", [None, DUE_AGAIN])
+def test_a_body_waits_for_all_that_is_recorded(entry: Entry | None) -> None:
+    """What was recorded may show that the step is not needed, as that of a race's loser: its body is not begun again."""
+    m = in_order(done("first", 10), *([entry] if entry else []))
+    call, first = m.begin("a", RUN), m.begin("first", RUN)
+    assert call.status is Status.BLOCKED
+    assert not m.is_blocked
+    assert m.state is State.REPLAYING
+    assert m.deliver() is first
+    assert m.proceed() == [call]
+    assert (call.status, call.attempts, m.state) == (Status.EXECUTE, entry.attempts if entry else 0, State.EXECUTING)
+    m.reported(call)
+    assert m.acked("a#0", AckStatus.COMMITTED) is call
+
+
+def test_a_body_that_waits_may_turn_out_to_be_not_needed() -> None:
+    """Its branch is cancelled: nothing is left of it."""
+    m = in_order(done("first", 10))
+    call = m.begin("a", RUN)
+    m.begin("first", RUN)
+    m.deliver()
+    m.abandon(call)
+    assert not m.has_postponed
+    assert list(m.live) == []
+    assert reported(m, "s", SLEEP).status is Status.BLOCKED
+    assert m.is_blocked
+
+
+def test_bodies_wait_once_for_results_that_nobody_asks_for() -> None:
+    """Code that no longer calls a step that is recorded goes on as any other."""
+    m = in_order(done("gone", 10))
+    call = m.begin("a", RUN)
+    assert m.proceed() == [call]
+    assert m.begin("b", RUN).status is Status.EXECUTE
+
+
+def test_after_all_that_is_recorded_bodies_begin_at_once() -> None:
+    """And the code is no longer replayed once it has the last result."""
+    m = in_order(done("a", 10))
+    m.begin("a", RUN)
+    assert m.state is State.REPLAYING
+    m.deliver()
+    assert m.state is State.EXECUTING
+    assert m.begin("b", RUN).status is Status.EXECUTE
+
+
+def test_what_is_held_needs_no_resolution() -> None:
+    """One that comes twice changes nothing."""
+    m = in_order(done("a", 10))
+    call = m.begin("a", RUN)
+    assert m.resolved(done("a", 10)) is None
+    assert m.deliver() is call
