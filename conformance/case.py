@@ -1,0 +1,181 @@
+"""A case: what functions do, what happens to them, and what has to come of it. Read from YAML; all mistakes are told.
+
+In a case's texts `~` stands for its name, so that the names of its functions, events and signals are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+FOLDER: Final = Path(__file__).parent / "cases"
+EXCLUSIONS: Final = Path(__file__).parent / "exclusions.yaml"
+
+#: What a fault can do, and whether that is to the whole worker, its connection or the server: such cases play alone.
+ACTIONS: Final = {
+    "cancel run": False,
+    "delay": False,
+    "repeat": False,
+    "send": False,
+    "drop": False,
+    "stale": False,
+    "cut": True,
+    "drain server": True,
+    "freeze worker": True,
+    "kill server": True,
+    "kill worker": True,
+    "stop worker": True,
+}
+#: Moments at which a fault can happen: each with a step's key, but for those that need none.
+MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation"}
+
+_CASE: Final = {"name", "proves", "functions", "redeployed", "send", "faults", "expect"}
+_FUNCTION: Final = {"on", "retries", "retry", "script"}
+_FAULT: Final = {"at", "nth", "run", "do", "ms", "send"}
+_EXPECT: Final = {"runs", "lineage"}
+_RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports", "any_journal"}
+
+
+class CaseError(Exception):
+    """A case can't be one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something that goes wrong, at a moment of a run."""
+
+    moment: str
+    """`report a#0`: as the worker's report of that step comes; `ack`, `resolution`: as the server's answer does; `invocation`.
+    Instead of a step's key: `end` and `park`."""
+    action: str
+    nth: int = 1
+    """Which such moment."""
+    function: str = ""
+    """Of a run of which function; of any if empty."""
+    milliseconds: int = 0
+    """How long the action `delay` holds things up."""
+    events: Sequence[Mapping[str, Any]] = ()
+    """What the action `send` sends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One case."""
+
+    name: str
+    subject: str
+    """The file that it is in."""
+    proves: str
+    functions: Sequence[Mapping[str, Any]]
+    """For the worker, as `STEPLANE_SCRIPTS` has them."""
+    redeployed: Sequence[Mapping[str, Any]]
+    """Those of workers that start after the first one, if they are others."""
+    send: Sequence[Mapping[str, Any]]
+    """The events that begin it."""
+    faults: Sequence[Fault] = field(default_factory=tuple)
+    runs: Sequence[Mapping[str, Any]] = ()
+    """What is expected of each run."""
+    lineage: str = ""
+    """What is expected to have come of the first event, as a tree of lines."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it needs a worker of its own."""
+        return any(ACTIONS[fault.action] for fault in self.faults)
+
+    @property
+    def kills_server(self) -> bool:
+        """Whether it needs a server of its own."""
+        return any(fault.action == "kill server" for fault in self.faults)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether a worker that lost its connection keeps its runs for long."""
+        return not any(fault.action in ("kill worker", "freeze worker", "stop worker") for fault in self.faults)
+
+
+def load(folder: Path = FOLDER) -> list[Case]:
+    """All cases, in the order of their files. Raises `CaseError`."""
+    cases = [case for path in sorted(folder.glob("*.yaml")) for case in _load_file(path)]
+    names = [case.name for case in cases]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise CaseError(f"cases of the same name: {', '.join(sorted(twice))}")
+    return cases
+
+
+def exclusions(path: Path = EXCLUSIONS) -> set[str]:
+    """The cases that do not count. Nothing is to be released while there are any."""
+    return set(yaml.safe_load(path.read_text()) or [])
+
+
+def _load_file(path: Path) -> Iterator[Case]:
+    for raw in yaml.safe_load(path.read_text()):
+        name = str(raw.get("name"))
+        try:
+            yield _case(_named(raw, name), path.stem)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CaseError(f"{path.name}: case {name!r}: {error!r}") from error
+
+
+def _case(raw: Mapping[str, Any], subject: str) -> Case:
+    _known(raw, _CASE)
+    expect = _known(raw["expect"], _EXPECT)
+    functions = [_function(*item) for item in raw["functions"].items()]
+    redeployed = [_function(*item) for item in raw.get("redeployed", {}).items()]
+    return Case(
+        name=raw["name"],
+        subject=subject,
+        proves=" ".join(raw["proves"].split()),
+        functions=functions,
+        redeployed=redeployed or functions,
+        send=raw.get("send", [{"name": f"{raw['name']}/start"}]),
+        faults=[_fault(each) for each in raw.get("faults", [])],
+        runs=[_known(each, _RUN) for each in expect["runs"]],
+        lineage=expect.get("lineage", ""),
+    )
+
+
+def _function(function_id: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    _known(raw, _FUNCTION)
+    triggers = [{"event": each} for each in ([raw["on"]] if isinstance(raw["on"], str) else raw["on"])]
+    options = {name: raw[name] for name in ("retries", "retry") if name in raw}
+    return {"id": function_id, "triggers": triggers, **options, "script": raw["script"]}
+
+
+def _fault(raw: Mapping[str, Any]) -> Fault:
+    _known(raw, _FAULT)
+    if raw["do"] not in ACTIONS:
+        raise ValueError(f"{raw['do']!r} is none of {', '.join(ACTIONS)}")
+    if raw["at"].split()[0] not in MOMENTS:
+        raise ValueError(f"{raw['at']!r} is no moment: it begins with one of {', '.join(sorted(MOMENTS))}")
+    return Fault(
+        moment=raw["at"],
+        action=raw["do"],
+        nth=raw.get("nth", 1),
+        function=raw.get("run", ""),
+        milliseconds=raw.get("ms", 0),
+        events=raw.get("send", ()),
+    )
+
+
+def _known(raw: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
+    unknown = set(raw) - names
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(sorted(names))}")
+    return raw
+
+
+def _named(value: Any, name: str) -> Any:
+    """The same, with the case's name for each `~`."""
+    if isinstance(value, str):
+        return value.replace("~", name)
+    if isinstance(value, list):
+        return [_named(each, name) for each in value]
+    if isinstance(value, dict):
+        return {_named(key, name): _named(each, name) for key, each in value.items()}
+    return value
