@@ -106,6 +106,8 @@ class Step:
                 messages = [encode_event(event, index=index) for index, event in enumerate(batch)]
                 sizes.check_batch(messages, step_id, host.limits)
                 await host.settle(call, reports.events_sent(call, messages, start_ns=time_ns()))
+            elif call.status is BLOCKED:
+                await host.settle(call)
             if call.status is not COMPLETED:
                 _fail(call)
         except BaseException:

@@ -69,7 +69,6 @@ BLOCKED: Final = Status.BLOCKED
 COMPLETED: Final = Status.COMPLETED
 _EXECUTING: Final = State.EXECUTING
 _RUN: Final = StepKind.RUN
-_SEND: Final = StepKind.SEND_EVENTS
 
 
 class StepCall:
@@ -286,8 +285,7 @@ class Machine:
     def _hold(self, call: StepCall, order: Order[StepCall]) -> None:
         """Hold what was just begun, if it is to wait for its turn."""
         if order.hold(call.key, call):
-            # A step that sends events waits only after it has sent: so it is let, and the shell drops what it sends.
-            call.is_held, call.status = True, EXECUTE if call.kind is _SEND else BLOCKED
+            call.is_held, call.status = True, BLOCKED
         elif call.status is EXECUTE and call.kind is _RUN and self._may_postpone:
             self._postponed[call.key] = call
             call.is_held, call.status = True, BLOCKED

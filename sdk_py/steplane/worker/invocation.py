@@ -175,7 +175,7 @@ class Invocation:
         if machine.is_over:
             self.body.wake(call)
             return
-        if report is not None and not call.is_held:
+        if report is not None:
             with self._lock:
                 machine.reported(call, is_certain=is_certain)
             self.owner.desk.report(self.lease, call.key, report)
@@ -222,7 +222,7 @@ class Invocation:
     def reassured(self) -> None:
         """The run is still this worker's: what waited to know that may go on."""
         with self._lock:
-            calls = [call for call in self.machine.live if call.status is EXECUTE and not call.is_held]
+            calls = [call for call in self.machine.live if call.status is EXECUTE]
         for call in calls:
             self.body.wake(call)
 

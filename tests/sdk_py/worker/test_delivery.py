@@ -158,6 +158,21 @@ async def test_steps_of_every_kind_wait_for_their_turn(
     assert line.seen == (["it", "other"] if ended_at < 20 else ["other", "it"])
 
 
+async def test_events_that_were_sent_are_not_made_again() -> None:
+    """Nothing of a recorded send is looked at again: not even that its events could be sent as they are now."""
+
+    async def function(ctx: Context, seen: list[Any]) -> None:
+        seen.append(await ctx.step.send_event("s", Event(name="app/b", data={"not JSON": object()})))
+
+    line = Line(function)
+    sent = entry("s#0", run_pb2.STEP_KIND_SEND_EVENTS, run_pb2.STEP_STATE_COMPLETED)
+    sent.event_ids.append("e1")
+    sent.end_time.FromMicroseconds(10)
+    line.invoke(sent)
+    await line.reports(1)
+    assert line.seen == [["e1"]]
+
+
 @pytest.mark.parametrize("apart", range(10))
 async def test_acks_that_come_close_together_show_one_end_at_a_time(apart: int) -> None:
     """In the order in which they came, however few rounds lie between them."""
