@@ -108,8 +108,8 @@ class Decision:
     """Events of invocations that will start no run: a newer one took their place."""
 
     # Effects, by session.
-    acks: list[tuple[str, Ack]] = field(default_factory=list)
-    resolutions: list[tuple[str, Resolution]] = field(default_factory=list)
+    updates: list[tuple[str, Ack | Resolution]] = field(default_factory=list)
+    """What became of steps. Those of a run are in the order of `moment_of`, as a replay shows them."""
     cancellations: list[tuple[str, Cancellation]] = field(default_factory=list)
 
     _ended_steps: dict[str, int] = field(default_factory=dict)

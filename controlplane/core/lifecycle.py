@@ -120,7 +120,7 @@ def go_on(d: Decision, run: RunRow, entry: JournalRow) -> None:
         if not is_backing_off(run):
             wake(d, run)
     elif run.session_id is not None:
-        d.resolutions.append((run.session_id, Resolution(run.id, run.epoch, entry)))
+        d.updates.append((run.session_id, Resolution(run.id, run.epoch, entry)))
 
 
 def cancel(d: Decision, run: RunRow, message: str, reason: str = Reason.CANCELLED) -> None:

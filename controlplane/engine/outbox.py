@@ -19,8 +19,8 @@ CLOSED_SUPERSEDED: Final = "the worker opened a newer stream"
 class Delivery:
     """What one turn has for one session. To be sent in the order of the fields."""
 
-    acks: list[Ack] = field(default_factory=list)
-    resolutions: list[Resolution] = field(default_factory=list)
+    updates: list[Ack | Resolution] = field(default_factory=list)
+    """What became of steps: answers to reports, and steps that may go on. The order of those of one run counts."""
     cancellations: list[Cancellation] = field(default_factory=list)
     heartbeat_stop: list[Lease] | None = None
     """The answer to a heartbeat, if there was one."""

@@ -103,7 +103,7 @@ def send_signal(turn: Turn, command: SendSignal) -> str:
 def submit_reports(turn: Turn, command: SubmitReports) -> None:
     """Judge each report, and carry out those that count."""
     d, session_id, namespace = turn.d, command.session_id, command.namespace
-    runs, entries, acks = d.runs, d.entries, d.acks
+    runs, entries, updates = d.runs, d.entries, d.updates
     for item in command.reports:
         run = runs.get(item.run_id)
         entry = entries.get((item.run_id, item.step_key)) if item.step_key else None
@@ -114,7 +114,7 @@ def submit_reports(turn: Turn, command: SubmitReports) -> None:
             else:
                 ack = advance.carry_out(d, item, run)
         if ack is not None:
-            acks.append((session_id, ack))
+            updates.append((session_id, ack))
 
 
 def fire_timers(turn: Turn, _command: FireTimers) -> int:  # noqa: C901 one flat case a kind

@@ -235,9 +235,7 @@ def _write_waits(turn: Turn) -> None:
 def _address(turn: Turn) -> None:
     """Sort the effects by session."""
     d = turn.d
-    for session_id, ack in d.acks:
-        turn.delivery(session_id).acks.append(ack)
-    for session_id, resolution in d.resolutions:
-        turn.delivery(session_id).resolutions.append(resolution)
+    for session_id, update in d.updates:
+        turn.delivery(session_id).updates.append(update)
     for session_id, cancellation in d.cancellations:
         turn.delivery(session_id).cancellations.append(cancellation)

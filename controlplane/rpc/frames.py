@@ -36,8 +36,9 @@ def frames_of(deliveries: Iterable[Delivery], bytes_max: int) -> Iterator[Frame]
     """The frames for these deliveries, in an order that keeps what each of them means."""
     room = bytes_max - _SLACK_BYTES
     for delivery in _merge(deliveries):
-        yield from _acks(delivery.acks, room)
-        yield from _resolutions(delivery.resolutions, room)
+        for acks, resolutions in _rounds(delivery.updates):
+            yield from _acks(acks, room)
+            yield from _resolutions(resolutions, room)
         yield from _cancellations(delivery.cancellations, room)
         if delivery.heartbeat_stop is not None:
             frame = Frame()
@@ -51,10 +52,10 @@ def frames_of(deliveries: Iterable[Delivery], bytes_max: int) -> Iterator[Frame]
 
 def weight_of(delivery: Delivery) -> int:
     """About how many bytes a delivery holds in memory, told without looking at each item's texts."""
-    weight = _ITEM_BYTES * (len(delivery.acks) + len(delivery.resolutions) + len(delivery.cancellations))
-    for ack in delivery.acks:
-        if ack.entry is not None and ack.entry.output is not None:
-            weight += len(ack.entry.output)
+    weight = _ITEM_BYTES * (len(delivery.updates) + len(delivery.cancellations))
+    for update in delivery.updates:
+        if update.entry is not None and update.entry.output is not None:
+            weight += len(update.entry.output)
     for invocation in delivery.invocations:
         weight += 4 * _ITEM_BYTES + invocation.run.journal_bytes
         for event in invocation.events:
@@ -90,12 +91,11 @@ def _merge(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
     for delivery in deliveries:
         if joined is None:
             joined = delivery
-        elif joined.drained is not None or (joined.invocations and (delivery.resolutions or delivery.cancellations)):
+        elif joined.drained is not None or (joined.invocations and _concerns_new(delivery)):
             yield joined
             joined = delivery
         else:
-            joined.acks += delivery.acks
-            joined.resolutions += delivery.resolutions
+            joined.updates += delivery.updates
             joined.cancellations += delivery.cancellations
             joined.invocations += delivery.invocations
             joined.drained = delivery.drained
@@ -103,6 +103,31 @@ def _merge(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
                 joined.heartbeat_stop = (joined.heartbeat_stop or []) + delivery.heartbeat_stop
     if joined is not None:
         yield joined
+
+
+def _concerns_new(delivery: Delivery) -> bool:
+    """Whether it may be about invocations that the worker does not have yet."""
+    return bool(delivery.cancellations) or any(type(update) is Resolution for update in delivery.updates)
+
+
+def _rounds(updates: Sequence[Ack | Resolution]) -> list[tuple[list[Ack], list[Resolution]]]:
+    """Acks and resolutions, in as few rounds as keep the order within each run: a replay shows its steps end in it, too."""
+    rounds: list[tuple[list[Ack], list[Resolution]]] = [([], [])]
+    places: dict[str, int] = {}
+    """Where the last one of a run went, if not among the first acks: an even number for acks, an odd one for resolutions."""
+    for update in updates:
+        place = places.get(update.run_id, 0)
+        place += (place % 2 == 0) is (type(update) is Resolution)
+        if place:
+            places[update.run_id] = place
+        if place // 2 == len(rounds):
+            rounds.append(([], []))
+        acks, resolutions = rounds[place // 2]
+        if isinstance(update, Ack):
+            acks.append(update)
+        else:
+            resolutions.append(update)
+    return rounds
 
 
 def _acks(acks: Sequence[Ack], room: int) -> Iterator[Frame]:

@@ -60,7 +60,7 @@ def done(report: Report, *rows: RunRow | JournalRow) -> tuple[Decision, RunRow, 
 def assert_nothing_more(d: Decision, *, timers: list[TimerRow] | None = None) -> None:
     """No timer but these, no event, nobody woken."""
     assert (timers or []) == d.new_timers
-    assert not any((d.incoming, d.resolutions, d.cancellations, d.done_timers, d.new_runs))
+    assert not any((d.incoming, d.updates, d.cancellations, d.done_timers, d.new_runs))
 
 
 def test_a_completed_step_is_recorded() -> None:
@@ -313,15 +313,15 @@ def test_a_step_wakes_its_run(timer: TimerRow, step: JournalRow, awake: JournalR
     parked = fired(timer, WAITING, step)
     assert WAITING._replace(state=RunState.QUEUED, queued_at=LATER, due_at=None) == parked.runs[RUN]
     assert [awake] == list(parked.changed_entries.values())
-    assert parked.resolutions == []
+    assert parked.updates == []
 
     live = fired(timer, RUNNING, step)
-    assert [("s1", Resolution(RUN, 3, awake))] == live.resolutions
+    assert [("s1", Resolution(RUN, 3, awake))] == live.updates
     assert set() == live.changed_runs
     assert [awake] == list(live.changed_entries.values())
 
     queued = fired(timer, RUNNING._replace(state=RunState.QUEUED, session_id=None), step)
-    assert queued.resolutions == []
+    assert queued.updates == []
     assert set() == queued.changed_runs
     assert [awake] == list(queued.changed_entries.values())
 
@@ -345,7 +345,7 @@ def test_a_timer_that_nothing_waits_for_does_nothing(timer: TimerRow, rows: list
     """A timer may be late, or left over: it changes only what still waits for this very moment."""
     d = fired(timer, *rows)
 
-    assert not any((d.changed_runs, d.changed_entries, d.new_entries, d.resolutions, d.new_timers))
+    assert not any((d.changed_runs, d.changed_entries, d.new_entries, d.updates, d.new_timers))
 
 
 def test_a_body_is_tried_again_in_its_moment() -> None:

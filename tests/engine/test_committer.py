@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from controlplane.core.records import AckStatus, Failure, Report, ReportKind
+from controlplane.core.records import Ack, AckStatus, Failure, Report, ReportKind
 from controlplane.engine.commands import GrantCredit, SentEvents, SubmitReports, Sweep
 from controlplane.errors import SteplaneError, Stopping, StoreError
 from controlplane.store.sqlite.open import SqliteStore
@@ -241,7 +241,7 @@ async def test_failed_runs_are_told_with_their_ids(start: Start) -> None:
                 ReportKind.RUN_FAILED, run.id, run.epoch, failure=Failure("ValueError", "secret"), retry_never=True
             )
             await _report(engine, session_id, report)
-            acks = (await inbox.next()).acks
+            acks = [update for update in (await inbox.next()).updates if isinstance(update, Ack)]
 
     assert [ack.status for ack in acks] == [AckStatus.COMMITTED]
     (line,) = [line for line in lines if line["event"] == "run_failed"]

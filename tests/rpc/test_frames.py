@@ -56,9 +56,9 @@ def invocation(run_id: str, journal: Iterable[JournalRow] = (), data: bytes = b"
     return Invocation(run, "checkout", (event,), rows, 5)
 
 
-def ack(key: str, entry_: JournalRow | None = None) -> Ack:
+def ack(key: str, entry_: JournalRow | None = None, run_id: str = "r1") -> Ack:
     """An ack, with the step as recorded."""
-    return Ack("r1", 2, key, AckStatus.COMMITTED, entry_)
+    return Ack(run_id, 2, key, AckStatus.COMMITTED, entry_)
 
 
 def kinds(frames: Iterable[Frame]) -> list[str | None]:
@@ -69,8 +69,7 @@ def kinds(frames: Iterable[Frame]) -> list[str | None]:
 def test_a_delivery_is_sent_in_the_order_of_its_fields() -> None:
     """Acks first, since a worker may wait for them; work last."""
     delivery = Delivery(
-        acks=[ack("a#0")],
-        resolutions=[Resolution("r1", 2, entry("b#0"))],
+        updates=[ack("a#0"), Resolution("r1", 2, entry("b#0"))],
         cancellations=[Cancellation("r2", 1, "by hand")],
         heartbeat_stop=[Lease("r3", 4)],
         invocations=[invocation("r4")],
@@ -98,7 +97,7 @@ def test_an_empty_answer_to_a_heartbeat_is_an_answer() -> None:
 
 def test_deliveries_are_joined() -> None:
     """What gathered while a frame was on its way goes out in one frame a kind."""
-    deliveries = [Delivery(acks=[ack(f"a#{i}")], invocations=[invocation(f"r{i}")]) for i in range(3)]
+    deliveries = [Delivery(updates=[ack(f"a#{i}")], invocations=[invocation(f"r{i}")]) for i in range(3)]
     deliveries[1].heartbeat_stop = [Lease("x", 1)]
     frames = list(frames_of(deliveries, LARGE))
     assert kinds(frames) == ["acks", "heartbeat_ack", "invocations"]
@@ -110,23 +109,35 @@ def test_what_concerns_an_invocation_does_not_overtake_it() -> None:
     """A worker that is told to stop a run that it does not have yet would then start it."""
     for later in (
         Delivery(cancellations=[Cancellation("r1", 2, "by hand")]),
-        Delivery(resolutions=[Resolution("r1", 2, entry("b#0"))]),
+        Delivery(updates=[Resolution("r1", 2, entry("b#0"))]),
     ):
         frames = list(frames_of([Delivery(invocations=[invocation("r1")]), later], LARGE))
         assert kinds(frames)[0] == "invocations"
         assert len(frames) == 2
 
 
+def test_steps_of_a_run_end_in_the_order_in_which_they_did() -> None:
+    """A replay shows them in that of the journal; what became of other runs' steps shares the frames."""
+    first = Delivery(updates=[ack("a#0"), Resolution("r1", 2, entry("b#0")), ack("c#0")])
+    second = Delivery(updates=[Resolution("r2", 2, entry("d#0")), ack("e#0"), ack("f#0", run_id="r2")])
+    frames = list(frames_of([first, second], LARGE))
+    assert kinds(frames) == ["acks", "resolutions", "acks"]
+    acks, resolutions, later = frames
+    assert [one.step_key for one in acks.acks.acks] == ["a#0"]
+    assert [one.entry.step_key for one in resolutions.resolutions.resolutions] == ["b#0", "d#0"]
+    assert [one.step_key for one in later.acks.acks] == ["c#0", "e#0", "f#0"]
+
+
 def test_nothing_is_sent_before_the_end_of_a_drain_that_came_after_it() -> None:
     """The count in the answer to a drain is of all invocations before it."""
-    frames = frames_of([Delivery(invocations=[invocation("r1")], drained=1), Delivery(acks=[ack("a#0")])], LARGE)
+    frames = frames_of([Delivery(invocations=[invocation("r1")], drained=1), Delivery(updates=[ack("a#0")])], LARGE)
     assert kinds(frames) == ["invocations", "drain_ack", "acks"]
 
 
 def test_a_rejection_has_its_words() -> None:
     """Reason and message are set where something was rejected."""
     rejected = Ack("r1", 2, "a#0", AckStatus.REJECTED, None, "TOO_MANY_STEPS", "a run can have 1000 steps")
-    (frame,) = frames_of([Delivery(acks=[rejected])], LARGE)
+    (frame,) = frames_of([Delivery(updates=[rejected])], LARGE)
     (sent,) = frame.acks.acks
     assert (sent.status, sent.reason, sent.message) == (5, "TOO_MANY_STEPS", "a run can have 1000 steps")
 
@@ -156,10 +167,13 @@ ENTRIES = st.builds(
     st.none() | st.builds(Failure, st.text(max_size=30), st.text(max_size=100)),
     st.lists(st.text(max_size=64), max_size=3),
 )
+RUN_IDS = st.sampled_from(["r1", "r2"])
 DELIVERIES = st.builds(
     Delivery,
-    acks=st.lists(st.builds(ack, KEYS, st.none() | ENTRIES), max_size=5),
-    resolutions=st.lists(st.builds(Resolution, st.just("r1"), st.just(1), ENTRIES), max_size=3),
+    updates=st.lists(
+        st.builds(ack, KEYS, st.none() | ENTRIES, RUN_IDS) | st.builds(Resolution, RUN_IDS, st.just(2), ENTRIES),
+        max_size=8,
+    ),
     cancellations=st.lists(st.builds(Cancellation, st.just("r1"), st.just(1), st.text(max_size=300)), max_size=3),
     invocations=st.lists(
         st.builds(
@@ -172,20 +186,25 @@ DELIVERIES = st.builds(
 )
 
 
+def _of_run(run_id: str, updates: Iterable[Any]) -> list[tuple[bool, str]]:
+    """Whether each update of a run is an ack, and its step."""
+    mine = [one for one in updates if one.run_id == run_id]
+    return [(hasattr(one, "status"), one.step_key if hasattr(one, "status") else one.entry.step_key) for one in mine]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(DELIVERIES, max_size=4))
 def test_no_frame_is_too_large_and_nothing_is_lost(deliveries: list[Delivery]) -> None:
-    """Whatever is delivered arrives, each kind in its order, in frames within the limit."""
-    acks = [one.step_key for delivery in deliveries for one in delivery.acks]
-    resolutions = [one.entry.step_key for delivery in deliveries for one in delivery.resolutions]
+    """Whatever is delivered arrives, what became of a run's steps in its order, in frames within the limit."""
+    told = [_of_run(run_id, (one for each in deliveries for one in each.updates)) for run_id in ("r1", "r2")]
     cancellations = [one.reason for delivery in deliveries for one in delivery.cancellations]
     journals = [[row.step_key for row in one.journal] for delivery in deliveries for one in delivery.invocations]
     assert all(weight_of(delivery) >= 0 for delivery in deliveries)
 
     frames = list(frames_of(deliveries, FRAME_BYTES))
     assert all(frame.ByteSize() <= FRAME_BYTES for frame in frames)
-    assert [one.step_key for frame in frames for one in frame.acks.acks] == acks
-    assert [one.entry.step_key for frame in frames for one in frame.resolutions.resolutions] == resolutions
+    sent = [one for frame in frames for one in (*frame.acks.acks, *frame.resolutions.resolutions)]
+    assert [_of_run(run_id, sent) for run_id in ("r1", "r2")] == told
     assert [one.reason for frame in frames for one in frame.cancellations.cancellations] == cancellations
     received: list[list[str]] = []
     for frame in frames:

@@ -11,7 +11,17 @@ from typing import Any
 
 from controlplane.core.definition import Definition, EventTrigger, RetryPolicy
 from controlplane.core.limits import MINUTE, SECOND, Limits
-from controlplane.core.records import AckStatus, Failure, Invocation, JournalRow, Lease, NewEvent, Report, ReportKind
+from controlplane.core.records import (
+    Ack,
+    AckStatus,
+    Failure,
+    Invocation,
+    JournalRow,
+    Lease,
+    NewEvent,
+    Report,
+    ReportKind,
+)
 from controlplane.core.report import STEP_KINDS
 from controlplane.core.states import StepState
 from controlplane.engine.commands import (
@@ -68,12 +78,12 @@ class SimWorker:
             self.session_id = ""
         elif self.rng.random() < LOSS:
             return
-        for ack in delivery.acks:
-            self._acked(ack)
-        for resolution in delivery.resolutions:
-            held = self.held.get(Lease(resolution.run_id, resolution.epoch))
-            if held is not None:
-                held.journal[resolution.entry.step_key] = resolution.entry
+        for update in delivery.updates:
+            held = self.held.get(Lease(update.run_id, update.epoch))
+            if isinstance(update, Ack):
+                self._acked(update)
+            elif held is not None:
+                held.journal[update.entry.step_key] = update.entry
         for cancellation in delivery.cancellations:
             self.held.pop(Lease(cancellation.run_id, cancellation.epoch), None)
         for lease in delivery.heartbeat_stop or ():

@@ -125,10 +125,11 @@ class Teller:
                 assert answer is None, answer
 
     def _delivery(self, delivery: Delivery) -> Iterator[str]:
-        for ack in delivery.acks:
-            yield f"ack {self._ack(ack)}"
-        for resolution in delivery.resolutions:
-            yield f"resolution {self._lease(resolution.run_id, resolution.epoch)} {self.entry(resolution.entry)}"
+        for update in delivery.updates:
+            if isinstance(update, Ack):
+                yield f"ack {self._ack(update)}"
+            else:
+                yield f"resolution {self._lease(update.run_id, update.epoch)} {self.entry(update.entry)}"
         for told in delivery.cancellations:
             yield f"cancellation {self._lease(told.run_id, told.epoch)} ({self._named(told.reason)})"
         if delivery.heartbeat_stop is not None:
