@@ -28,6 +28,8 @@ from controlplane.engine.committer import Committer
 from controlplane.engine.hub import RunHub
 from controlplane.engine.mailbox import Mailbox
 from controlplane.errors import SteplaneError
+from controlplane.http.events import EventDoor
+from controlplane.http.server import HttpServer, tls_context
 from controlplane.loops.clock import Clock
 from controlplane.loops.loop import Loop
 from controlplane.loops.retention import Retention
@@ -80,15 +82,25 @@ class App:
         self._rng: Rng = rng if rng is not None else random.Random()  # noqa: S311 ids are unique, not secret
         self._undo = AsyncExitStack()
         self._rpc: RpcServer
+        self._http: HttpServer | None = None
         self._work: WorkService
         self._mailbox: Mailbox
         self._hub: RunHub
         self._port = 0
+        self._http_port = 0
 
     @property
     def address(self) -> Address:
         """Where it listens, with the real port."""
         return Address(self.config.listen.host, self._port)
+
+    @property
+    def http_url(self) -> str:
+        """Where it takes requests over HTTP; empty if it does not."""
+        if self.config.http_listen is None:
+            return ""
+        scheme = "http" if self.config.tls_cert is None else "https"
+        return f"{scheme}://{Address(self.config.http_listen.host, self._http_port)}"
 
     async def start(self) -> None:
         """Start from the inside out: who takes calls comes last. Raises `SteplaneError`, and leaves nothing running then."""
@@ -110,7 +122,8 @@ class App:
             self._work.close()
             self._hub.close()
             is_sudden = hurry.is_set() or self.failed.done()
-            await self._rpc.stop(0 if is_sudden else _CALLS_GRACE_SECONDS)
+            grace = 0 if is_sudden else _CALLS_GRACE_SECONDS
+            await asyncio.gather(self._rpc.stop(grace), *([self._http.stop(grace)] if self._http is not None else ()))
 
     async def _start(self) -> None:
         config, undo = self.config, self._undo
@@ -144,9 +157,22 @@ class App:
             undo.push_async_callback(task.stop)
 
         self._work = WorkService(mailbox=mailbox, settings=config.settings, clock=self.clock.now, version=VERSION)
-        services = self._services(mailbox, hub, readers, committer)
+        events = EventService(mailbox=mailbox, limits=config.limits, clock=self.clock.now)
+        services = self._services(events, mailbox, hub, readers, committer)
+        await self._start_http(events)
         self._rpc = RpcServer(services, limits=config.limits, tls=_tls(config), with_reflection=config.reflection)
         self._port = await self._rpc.start(str(config.listen))
+
+    async def _start_http(self, events: EventService) -> None:
+        config = self.config
+        if config.http_listen is None:
+            return
+        tls = None
+        if config.tls_cert is not None and config.tls_key is not None:
+            tls = tls_context(config.tls_cert, config.tls_key, config.tls_client_ca)
+        self._http = HttpServer(EventDoor(events, limits=config.limits), limits=config.limits, tls=tls)
+        self._http_port = await self._http.start(*config.http_listen)
+        self._undo.push_async_callback(self._http.stop, 0)
 
     def _other_loops(self, mailbox: Mailbox) -> Iterator[Loop]:
         config = self.config
@@ -159,11 +185,13 @@ class App:
         if self.config.retention:
             yield Retention(mailbox=mailbox, clock=self.clock, retention=self.config.retention)
 
-    def _services(self, mailbox: Mailbox, hub: RunHub, readers: Executor, committer: Committer) -> Services:
+    def _services(
+        self, events: EventService, mailbox: Mailbox, hub: RunHub, readers: Executor, committer: Committer
+    ) -> Services:
         limits, clock = self.config.limits, self.clock.now
         questions = Questions(self.store, readers)
         return Services(
-            events=EventService(mailbox=mailbox, limits=limits, clock=clock),
+            events=events,
             functions=FunctionService(
                 questions=questions,
                 mailbox=mailbox,
@@ -250,8 +278,15 @@ async def _serve(config: Config) -> int:
             gc.freeze()
             # Rows have no cycles, but each counts: by default every few events would set off a collection.
             gc.set_threshold(*_COLLECTION_THRESHOLDS)
-            ready(f"{app.address}\n")
-            log.info("server_started", address=str(app.address), db=str(config.db), version=VERSION, pid=os.getpid())
+            ready("".join(f"{each}\n" for each in (app.address, app.http_url) if each))
+            log.info(
+                "server_started",
+                address=str(app.address),
+                http=app.http_url or None,
+                db=str(config.db),
+                version=VERSION,
+                pid=os.getpid(),
+            )
             telling: asyncio.Future[Any] = asyncio.ensure_future(told.wait())
             await asyncio.wait([telling, app.failed], return_when=asyncio.FIRST_COMPLETED)
             telling.cancel()

@@ -85,6 +85,13 @@ class Config:
         default=Address("127.0.0.1", 7100),
         metadata=_about(ADDRESS, "Where to take calls. Port 0 takes one that is free; --ready-file tells it."),
     )
+    http_listen: Address | None = field(
+        default=None,
+        metadata=_about(
+            ADDRESS,
+            "Where to take events over HTTP too, for those that can't speak gRPC; nowhere if not set. Port 0 as for listen.",
+        ),
+    )
     allow_plaintext: bool = field(
         default=False,
         metadata=_about(SWITCH, "Take calls without TLS from other machines too: only where the network is trusted."),
@@ -108,7 +115,9 @@ class Config:
     ready_file: Path | None = field(
         default=None,
         metadata=_about(
-            PATH, "Written with the address once calls are taken, and deleted at the end: for scripts to wait for."
+            PATH,
+            "Written with the address once calls are taken (and below it the URL of http_listen, if that is set), and "
+            "deleted at the end: for scripts to wait for.",
         ),
     )
     retention: int = field(
@@ -277,12 +286,16 @@ class Config:
             yield Problem(("tls_client_ca",), f"tls_client_ca must hold certificates in PEM: {_why(error)}")
 
     def _exposure(self) -> Iterator[Problem]:
-        if self.tls_cert is None and not self.listen.is_loopback and not self.allow_plaintext:
-            yield Problem(
-                ("listen",),
-                f"{self.listen.host} can be reached from other machines, and without TLS anybody there can read and send "
-                "everything. Set tls_cert and tls_key, or listen on 127.0.0.1, or accept it with --allow-plaintext",
-            )
+        if self.tls_cert is not None or self.allow_plaintext:
+            return
+        for name in ("listen", "http_listen"):
+            address: Address | None = getattr(self, name)
+            if address is not None and not address.is_loopback:
+                yield Problem(
+                    (name,),
+                    f"{address.host} can be reached from other machines, and without TLS anybody there can read and send "
+                    "everything. Set tls_cert and tls_key, or listen on 127.0.0.1, or accept it with --allow-plaintext",
+                )
 
     def _limit_problems(self) -> Iterator[Problem]:
         names = [one.name for one in fields(Limits)]

@@ -108,7 +108,7 @@ class FunctionService(function_pb2_grpc.FunctionServiceServicer):
         validate.function_name(request.app_id, request.function_id, found)
         payload = request.data
         data = event_data(payload.data, payload.encoding)
-        event = NewEvent(request.event_id, "", data, payload.encoding, None, *trace_of(context))
+        event = NewEvent(request.event_id, "", data, payload.encoding, None, *trace_of(context.invocation_metadata()))
         for path, problem in validate.event_problems(event, self._limits, self._clock()):
             found.append(FieldViolation("event_id" if path == "id" else path, problem))
         validate.refuse(found)

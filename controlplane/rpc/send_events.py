@@ -14,7 +14,7 @@ from controlplane.engine.mailbox import Mailbox
 from controlplane.errors import FieldViolation
 from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc
 from controlplane.rpc import validate
-from controlplane.rpc.trace_metadata import trace_of
+from controlplane.rpc.trace_metadata import Trace, trace_of
 from controlplane.rpc.translate import new_events
 from controlplane.rpc.wait_reports import signal_problems
 
@@ -31,12 +31,16 @@ class EventService(event_pb2_grpc.EventServiceServicer):
 
     @override
     async def SendEvents(self, request: event_pb2.SendEventsRequest, context: _Context) -> event_pb2.SendEventsResponse:
+        return await self.take_in(request, trace_of(context.invocation_metadata()))
+
+    async def take_in(self, request: event_pb2.SendEventsRequest, trace: Trace) -> event_pb2.SendEventsResponse:
+        """Check a batch, and return once it is on disk, by whichever door it came. Raises `SteplaneError`."""
         found: validate.Violations = []
         namespace = validate.namespace_of(request.namespace, found)
         size = request.ByteSize()
         found += validate.batch(len(request.events), size, self._limits)
         validate.refuse(found)
-        events = new_events(request.events, *trace_of(context))
+        events = new_events(request.events, *trace)
         validate.refuse(validate.events(events, self._limits, self._clock()))
         command = SendEvents(namespace=namespace, events=events, size=size)
         # A caller that gives up meanwhile takes nothing back: its events are committed all the same.

@@ -60,7 +60,13 @@ class Status(NamedTuple):
 
     code: grpc.StatusCode
     message: str
-    trailers: tuple[tuple[str, str | bytes], ...]
+    rich: status_pb2.Status
+    """With its details."""
+
+    @property
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The details as gRPC carries them."""
+        return ((_DETAILS_KEY, self.rich.SerializeToString()),)
 
 
 def status_of(error: BaseException) -> Status:
@@ -97,7 +103,7 @@ def _make(code: grpc.StatusCode, message: str, reason: str, details: list[Messag
     status = status_pb2.Status(code=_NUMBERS[code], message=message)
     for detail in (error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN), *details):
         status.details.add().Pack(detail)
-    return Status(code, message, ((_DETAILS_KEY, status.SerializeToString()),))
+    return Status(code, message, status)
 
 
 def _violations_that_fit(violations: tuple[FieldViolation, ...]) -> error_details_pb2.BadRequest:

@@ -1,16 +1,12 @@
-"""The W3C trace context in a call's metadata."""
+"""The W3C trace context in a call's metadata, or in a request's headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeAlias
-
-import grpc
+from typing import NamedTuple
 
 from controlplane.core.ids import is_traceparent
 from controlplane.rpc.validate import tracestate_problem
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class Trace(NamedTuple):
@@ -20,11 +16,10 @@ class Trace(NamedTuple):
     tracestate: str = ""
 
 
-def trace_of(context: Context) -> Trace:
+def trace_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
     """The trace context that a call belongs to. One that is not valid is ignored, as W3C says."""
-    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
     traceparent = tracestate = ""
-    for key, value in metadata:
+    for key, value in metadata or ():
         if key == "traceparent":
             traceparent = str(value)
         elif key == "tracestate":

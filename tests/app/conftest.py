@@ -43,7 +43,12 @@ class Server:
     @cached_property
     def address(self) -> str:
         """Where it listens."""
-        return self.ready_file.read_text().strip()
+        return self.ready_file.read_text().splitlines()[0]
+
+    @cached_property
+    def http_url(self) -> str:
+        """Where it takes requests over HTTP; fails if it does not."""
+        return self.ready_file.read_text().splitlines()[1]
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -28,6 +28,8 @@ def test_plaintext_is_for_this_machine_only() -> None:
     assert "--allow-plaintext" in problem.text
     assert _found(Config(listen=everywhere, allow_plaintext=True)) == []
     assert _found(Config(listen=Address("::1", 7100))) == []
+    assert _found(Config(http_listen=everywhere)) == [("http_listen",)]
+    assert _found(Config(http_listen=everywhere, allow_plaintext=True)) == []
 
 
 def test_tls_is_whole_or_absent() -> None:
