@@ -68,9 +68,11 @@ def test_tls_is_that_of_the_other_port(serve: Serve) -> None:
     place = urlsplit(server.http_url)
     assert place.scheme == "https"
     context = ssl.create_default_context(cafile=TLS / "ca.pem")
-    with closing(http.client.HTTPSConnection(place.netloc, timeout=SECONDS_MAX, context=context)) as stranger:
-        with pytest.raises(OSError, match=r"certificate required|[Cc]onnection|EOF"):
-            post(stranger)
+    with (
+        closing(http.client.HTTPSConnection(place.netloc, timeout=SECONDS_MAX, context=context)) as stranger,
+        pytest.raises(OSError, match=r"certificate required|[Cc]onnection|EOF"),
+    ):
+        post(stranger)
     context.load_cert_chain(TLS / "client.pem", TLS / "client.key")
     with closing(http.client.HTTPSConnection(place.netloc, timeout=SECONDS_MAX, context=context)) as friend:
         assert post(friend)["ids"] == ["e1"]

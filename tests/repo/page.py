@@ -1,8 +1,8 @@
 """A page of the documentation as a program: its Python blocks are run, and what its commands print is compared.
 
 All ```python blocks of a page are one program, in order; `await` may stand at the top. In a ```console block each line that
-begins with `$` is a command, run against the page's own server; what stands below it is what it has to print, where `…`
-stands for anything in a line, and a line of `…` for any lines. A worker serves the functions that were defined so far.
+begins with `$` is a command, `steplane` or `curl`, run against the page's own server; what stands below it is what it has to
+print, where `…` stands for anything in a line, and a line of `…` for any lines. A worker serves the functions that were defined so far.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ PAGES = [
     *sorted((ROOT / "benchmarks").glob("*.md")),
 ]
 
+_HTTP_URL = "http://127.0.0.1:7101"
+"""Where pages send events over HTTP."""
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -87,6 +89,7 @@ class Program:
 
     path: Path
     address: str
+    http_url: str
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
     _served: set[str] = field(default_factory=set)
     _workers: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -137,11 +140,18 @@ class Program:
 
     def _print(self, command: str) -> str:
         program, *arguments = shlex.split(command)
-        assert program == "steplane", f"{command}: only steplane's own commands are run"
-        if "--json" not in arguments:
-            arguments += ["--no-json"]
         environment = {**os.environ, "COLUMNS": "110"}
-        whole = [sys.executable, "-m", "controlplane", *arguments]
+        if program == "curl":
+            whole = ["curl", *(argument.replace(_HTTP_URL, self.http_url) for argument in arguments)]
+        else:
+            assert program == "steplane", f"{command}: only steplane and curl are run"
+            whole = [
+                sys.executable,
+                "-m",
+                "controlplane",
+                *arguments,
+                *([] if "--json" in arguments else ["--no-json"]),
+            ]
         done = subprocess.run(
             whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False
         )
