@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := controlplane sdk_py tests examples benchmarks proto docs
+SOURCES := conformance controlplane sdk_py tests examples benchmarks proto docs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup proto docs fmt check test demo bench crash clean

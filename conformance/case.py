@@ -1,6 +1,7 @@
 """A case: what functions do, what happens to them, and what has to come of it. Read from YAML; all mistakes are told.
 
-In a case's texts `~` stands for its name, so that the names of its functions, events and signals are its own.
+In a case's texts `CASE` stands for its name, so that the names of its functions, events and signals are its own. A case
+with one function has its `script` itself, and what is expected of its one run in `expect` itself.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ ACTIONS: Final = {
 #: Moments at which a fault can happen: each with a step's key, but for those that need none.
 MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation"}
 
-_CASE: Final = {"name", "proves", "functions", "redeployed", "send", "faults", "expect"}
-_FUNCTION: Final = {"on", "retries", "retry", "script"}
+_FUNCTION: Final = {"trigger", "retries", "retry", "script"}
+_CASE: Final = {"name", "proves", "functions", "redeployed", "data", "send", "alone", "faults", "expect"} | _FUNCTION
 _FAULT: Final = {"at", "nth", "run", "do", "ms", "send"}
-_EXPECT: Final = {"runs", "lineage"}
-_RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports", "any_journal"}
+_RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports"}
+_EXPECT: Final = {"runs", "lineage"} | _RUN
 
 
 class CaseError(Exception):
@@ -82,15 +83,13 @@ class Case:
     lineage: str = ""
     """What is expected to have come of the first event, as a tree of lines."""
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether it needs a worker of its own."""
-        return any(ACTIONS[fault.action] for fault in self.faults)
+    is_alone: bool = False
+    """Whether it needs a worker of its own."""
 
     @property
-    def kills_server(self) -> bool:
+    def breaks_server(self) -> bool:
         """Whether it needs a server of its own."""
-        return any(fault.action == "kill server" for fault in self.faults)
+        return any(fault.action.endswith(" server") for fault in self.faults)
 
     @property
     def is_patient(self) -> bool:
@@ -124,27 +123,30 @@ def _load_file(path: Path) -> Iterator[Case]:
 
 def _case(raw: Mapping[str, Any], subject: str) -> Case:
     _known(raw, _CASE)
-    expect = _known(raw["expect"], _EXPECT)
-    functions = [_function(*item) for item in raw["functions"].items()]
-    redeployed = [_function(*item) for item in raw.get("redeployed", {}).items()]
+    name, expect = raw["name"], _known(raw["expect"], _EXPECT)
+    alone = {key: raw[key] for key in _FUNCTION & raw.keys()}
+    functions = [_function(*item, name) for item in raw.get("functions", {name: alone}).items()]
+    redeployed = [_function(*item, name) for item in raw.get("redeployed", {}).items()]
+    faults = [_fault(each) for each in raw.get("faults", [])]
     return Case(
-        name=raw["name"],
+        name=name,
         subject=subject,
         proves=" ".join(raw["proves"].split()),
         functions=functions,
         redeployed=redeployed or functions,
-        send=raw.get("send", [{"name": f"{raw['name']}/start"}]),
-        faults=[_fault(each) for each in raw.get("faults", [])],
-        runs=[_known(each, _RUN) for each in expect["runs"]],
+        send=raw.get("send", [{"name": f"{name}/start", "data": raw.get("data", {})}]),
+        faults=faults,
+        runs=[_known({"function": name, **each}, _RUN) for each in expect.get("runs", [_without(expect, "lineage")])],
         lineage=expect.get("lineage", ""),
+        is_alone=raw.get("alone", False) or any(ACTIONS[fault.action] for fault in faults),
     )
 
 
-def _function(function_id: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+def _function(function_id: str, raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     _known(raw, _FUNCTION)
-    triggers = [{"event": each} for each in ([raw["on"]] if isinstance(raw["on"], str) else raw["on"])]
-    options = {name: raw[name] for name in ("retries", "retry") if name in raw}
-    return {"id": function_id, "triggers": triggers, **options, "script": raw["script"]}
+    trigger = raw.get("trigger", f"{name}/start")
+    options = {key: raw[key] for key in ("retries", "retry") if key in raw}
+    return {"id": function_id, "triggers": [{"event": trigger}] if trigger else [], **options, "script": raw["script"]}
 
 
 def _fault(raw: Mapping[str, Any]) -> Fault:
@@ -170,10 +172,14 @@ def _known(raw: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
     return raw
 
 
+def _without(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return {key: value for key, value in raw.items() if key != name}
+
+
 def _named(value: Any, name: str) -> Any:
-    """The same, with the case's name for each `~`."""
+    """The same, with the case's name for each `CASE`."""
     if isinstance(value, str):
-        return value.replace("~", name)
+        return value.replace("CASE", name)
     if isinstance(value, list):
         return [_named(each, name) for each in value]
     if isinstance(value, dict):

@@ -1,0 +1,71 @@
+"""The faults of cases that are being played: which of them happens now.
+
+A moment is a thing that passes the relay: a report, an ack, a resolution, an invocation, a cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from conformance.case import Case, Fault
+from controlplane.gen.steplane.v1 import work_pb2
+
+_OUTCOMES = {"run_completed": "end", "run_failed": "end", "run_parked": "park"}
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    functions: frozenset[str]
+    count: int = 0
+
+
+class Faults:
+    """Of all cases that one rig plays. Each happens once."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        self._armed = [
+            _Armed(fault, frozenset([fault.function] if fault.function else [each["id"] for each in case.functions]))
+            for case in cases
+            for fault in case.faults
+        ]
+        self._functions: dict[str, str] = {}
+        self._outcomes: dict[tuple[str, int], str] = {}
+
+    def of_report(self, report: work_pb2.Report) -> list[Fault]:
+        """Those that happen as a worker's report comes."""
+        body = report.WhichOneof("body") or ""
+        if body in _OUTCOMES:
+            self._outcomes[report.run_id, report.epoch] = _OUTCOMES[body]
+        return self._met(report.run_id, f"report {report.step_key or _OUTCOMES.get(body, '')}")
+
+    def of_ack(self, ack: work_pb2.Ack) -> list[Fault]:
+        """Those that happen as an ack is to be told."""
+        return self._met(ack.run_id, f"ack {ack.step_key or self._outcomes.get((ack.run_id, ack.epoch), '')}")
+
+    def of_resolution(self, resolution: work_pb2.Resolution) -> list[Fault]:
+        """Those that happen as a resolution is to be told."""
+        return self._met(resolution.run_id, f"resolution {resolution.entry.step_key}")
+
+    def of_invocation(self, invocation: work_pb2.Invocation) -> list[Fault]:
+        """Those that happen as an invocation is to be given."""
+        self._functions[invocation.run_id] = invocation.function_id
+        return self._met(invocation.run_id, "invocation")
+
+    def of_cancellation(self, cancellation: work_pb2.Cancellation) -> list[Fault]:
+        """Those that happen as a cancellation is to be told."""
+        return self._met(cancellation.run_id, "cancellation")
+
+    def left(self, case: Case) -> list[Fault]:
+        """Those of a case whose moment has not come yet."""
+        return [armed.fault for armed in self._armed if armed.fault in case.faults and armed.count < armed.fault.nth]
+
+    def _met(self, run_id: str, moment: str) -> list[Fault]:
+        function_id, met = self._functions.get(run_id, ""), []
+        for armed in self._armed:
+            if armed.fault.moment == moment and function_id in armed.functions:
+                armed.count += 1
+                if armed.count == armed.fault.nth:
+                    met.append(armed.fault)
+        return met
