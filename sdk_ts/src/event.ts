@@ -1,0 +1,66 @@
+/** What happened: an event, as it is sent and as a function gets it. */
+
+/** The events of an app: the type of each one's data, by its name. */
+export type Schemas = Record<string, object>;
+
+/** Events of any name and any data: those of a client without a schema map. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- nobody said what these data are
+export type AnySchemas = Record<string, any>;
+
+/** Something that happened, as a function gets it. */
+export interface Event<Name extends string = string, Data = unknown> {
+  /** What happened, for example `shop/order.created`. */
+  readonly name: Name;
+  /** What the event tells: whatever a JSON object can carry. */
+  readonly data: Data;
+  /** Unique within the server's dedupe window. */
+  readonly id: string;
+  /** When it happened, in milliseconds since 1970. */
+  readonly ts: number;
+  /** The W3C trace context that it belongs to. */
+  readonly traceparent: string;
+  /** The W3C vendor state that goes with `traceparent`. */
+  readonly tracestate: string;
+}
+
+/** Something that happened, as it is sent. */
+export interface EventToSend<Name extends string = string, Data = object> {
+  name: Name;
+  /** An object that JSON can carry; `{}` if not given. */
+  data?: Data;
+  /** The same id again makes no second event. Made if not given. */
+  id?: string | undefined;
+  /** When it happened; now if not given. A moment in the future delays the event. */
+  ts?: Date | number | undefined;
+  /** The W3C trace context that it belongs to. Events of a step always get their step's. */
+  traceparent?: string | undefined;
+  tracestate?: string | undefined;
+}
+
+/** An event of a schema map, to be sent: its data have to be given if they have members that have to be. */
+export type Sendable<S extends Schemas> = {
+  [Name in keyof S & string]: Omit<EventToSend<Name, S[Name]>, "data"> &
+    (Record<string, never> extends S[Name] ? { data?: S[Name] } : { data: S[Name] });
+}[keyof S & string];
+
+/** The data that an event of this name has in a schema map; a name with a `*` at its end is that of all that it matches. */
+export type DataOf<S extends Schemas, Name extends string> = Name extends keyof S
+  ? S[Name]
+  : Name extends `${infer Prefix}*`
+    ? S[keyof S & `${Prefix}${string}`]
+    : unknown;
+
+/** Names that a trigger, or a wait, of a schema map can have. */
+export type NameOf<S extends Schemas> = (keyof S & string) | `${string}*`;
+
+/** What `steplane/function.failed` tells: the event of a failure handler. */
+export interface FunctionFailed {
+  /** The function, with its app: `app/function`. */
+  readonly function_id: string;
+  readonly run_id: string;
+  /** The event that started the run. */
+  readonly event: { id: string; name: string; data: Record<string, unknown>; ts: number };
+  /** All events of a batch. */
+  readonly events: { id: string; name: string; data: Record<string, unknown>; ts: number }[];
+  readonly error: { name: string; message: string; stack: string; step_key: string; reason: string };
+}
