@@ -32,7 +32,7 @@ const (
 	StatusRejected
 )
 
-// Call is one call of a step by the code, until the code has its result. Only the machine changes it, but for Value.
+// Call is one call of a step by the code, until the code has its result. Only the machine changes it, but for what is the shell's.
 type Call struct {
 	Key    string
 	Kind   Kind
@@ -47,6 +47,9 @@ type Call struct {
 	IsHeld bool
 	// Value is the shell's: the JSON of a try that was executed here.
 	Value []byte
+
+	// Waiter is the shell's: who waits for it.
+	Waiter any
 
 	number int
 }

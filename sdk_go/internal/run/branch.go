@@ -1,0 +1,112 @@
+package run
+
+import (
+	"context"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/steplane/steplane/sdk_go/internal/fault"
+)
+
+// branch is a goroutine of ours that runs a user's code: that of the function itself, or one of group.Parallel.
+type branch struct {
+	invocation *Invocation
+	parent     *branch
+	body       func(ctx context.Context) error
+	atEnd      func(err error) // with the lock
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	begun      chan struct{} // closed once it has called its first step, or has ended
+	ended      chan struct{}
+	err        error
+	hasBegun   bool // the rest is guarded by the lock of the invocation
+	isLost     bool // whether another branch won the race
+	executing  int  // how many bodies of steps it executes, its own branches' included
+	joining    int  // in how many groups its goroutine waits for branches: one at the most
+}
+
+func newBranch(i *Invocation, parent *branch, under context.Context, body func(ctx context.Context) error) *branch {
+	b := &branch{invocation: i, parent: parent, body: body, begun: make(chan struct{}), ended: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(under)
+	b.ctx, b.cancel = b.context(ctx), cancel
+	return b
+}
+
+// live is the first function of each goroutine of ours: it is how they are known from others.
+//
+//go:noinline
+func live(b *branch) {
+	var err error
+	isDone := false
+	defer func() {
+		// A parked run ends its goroutines by runtime.Goexit, which no recover of the user's can see.
+		if raised := recover(); raised != nil {
+			err = Panicked(raised)
+		} else if !isDone {
+			err = &fault.NonRetriableError{Message: "the code ended its goroutine by runtime.Goexit"}
+		}
+		b.end(err)
+	}()
+	err = b.body(b.ctx)
+	isDone = true
+}
+
+// Panicked is a panic as an error.
+func Panicked(raised any) error {
+	return &fault.PanicError{Value: raised, Stack: string(debug.Stack())}
+}
+
+func (b *branch) end(err error) {
+	i := b.invocation
+	b.cancel(context.Canceled)
+	i.mu.Lock()
+	b.err = err
+	b.noteBegun()
+	i.running--
+	b.atEnd(err)
+	i.advance()
+	i.mu.Unlock()
+	close(b.ended)
+}
+
+// noteBegun lets whoever starts branches in their order go on with the next one.
+func (b *branch) noteBegun() {
+	for each := b; each != nil && !each.hasBegun; each = each.parent {
+		each.hasBegun = true
+		close(each.begun)
+	}
+}
+
+// isOver tells whether the branch must not go on.
+func (b *branch) isOver() bool {
+	for each := b; each != nil; each = each.parent {
+		if each.isLost {
+			return true
+		}
+	}
+	return b.invocation.machine.IsOver()
+}
+
+var liveEntry = reflect.ValueOf(live).Pointer()
+
+// isOurs tells whether the calling goroutine is a branch: one that the user's code began by itself is not, and nobody knows
+// what it does between its steps. A goroutine is known by the function that it began with.
+func isOurs() bool {
+	const chunk, fromEnd = 64, 4
+	var counters [chunk]uintptr
+	count := runtime.Callers(1, counters[:])
+	for skip := 1 + chunk; count == chunk; skip += chunk - fromEnd {
+		copy(counters[:fromEnd], counters[chunk-fromEnd:])
+		count = fromEnd + runtime.Callers(skip, counters[fromEnd:])
+		if count == fromEnd {
+			break
+		}
+	}
+	for _, counter := range counters[max(count-fromEnd, 0):count] {
+		if function := runtime.FuncForPC(counter - 1); function != nil && function.Entry() == liveEntry {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,225 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/steplane/steplane/sdk_go/internal/codec"
+	pb "github.com/steplane/steplane/sdk_go/internal/gen/steplane/v1"
+	"github.com/steplane/steplane/sdk_go/internal/limits"
+	"github.com/steplane/steplane/sdk_go/internal/replay"
+	"github.com/steplane/steplane/sdk_go/internal/report"
+)
+
+// Lease is one lease of a run.
+type Lease struct {
+	RunID string
+	Epoch uint32
+}
+
+// Owner has all invocations. Its methods are called with the lock of an invocation, so they must not call one.
+type Owner interface {
+	// Limits are what the server refuses for good.
+	Limits() limits.Limits
+	// IsSure tells whether the run was surely given to nobody else.
+	IsSure(lease Lease) bool
+	// Report sends a report, and keeps it until it is acknowledged.
+	Report(lease Lease, stepKey string, report *pb.Report)
+	// FreeSlot says that an invocation needs its slot no longer.
+	FreeSlot()
+	// Left says that the invocation needs no more acks and resolutions.
+	Left(invocation *Invocation)
+	// Emptied says that the user's function has ended, one way or another.
+	Emptied(invocation *Invocation)
+}
+
+// Start is what a function is given.
+type Start struct {
+	Events      []*pb.Event
+	Attempt     int
+	RunID       string
+	Traceparent string
+	Logger      *slog.Logger
+}
+
+// Handler is a user's function.
+type Handler func(ctx context.Context, start Start) (any, error)
+
+// Invocation is one lease of one run, while it is worked on.
+type Invocation struct {
+	Lease Lease
+
+	owner      Owner
+	functionID string
+	reports    report.Maker
+	logger     *slog.Logger
+	began      time.Time
+	main       *branch
+
+	mu        sync.Mutex
+	machine   *replay.Machine
+	hasSlot   bool
+	running   int            // branches that neither wait for a step or for others, nor execute a step's body
+	starting  int            // groups whose branches are being started
+	plainSeen bool           // whether a goroutine that is not ours has called a step
+	queue     []*replay.Call // can go on, and their branches have not heard of it
+	lastMove  time.Time      // when the code last did something that is seen here, or was told something
+	timer     *time.Timer
+}
+
+// Opts are the parts of an invocation.
+type Opts struct {
+	Owner      Owner
+	Machine    *replay.Machine
+	FunctionID string
+	Logger     *slog.Logger
+	Events     []*pb.Event
+	Attempt    int
+	Handler    Handler
+}
+
+// New makes an invocation; Begin starts it. Its context has the values of under, and ends when the invocation does.
+func New(under context.Context, opts Opts) *Invocation {
+	machine := opts.Machine
+	i := &Invocation{
+		Lease: Lease{machine.RunID, machine.Epoch}, owner: opts.Owner, functionID: opts.FunctionID,
+		reports: report.Maker{RunID: machine.RunID, Epoch: machine.Epoch},
+		began:   time.Now(), machine: machine, hasSlot: true, running: 1, lastMove: time.Now(), logger: opts.Logger,
+	}
+	start := Start{
+		Events: opts.Events, Attempt: opts.Attempt, RunID: machine.RunID, Traceparent: machine.Traceparent,
+		Logger: slog.New(quietHandler{opts.Logger.Handler(), i}).With("run_id", machine.RunID),
+	}
+	var value any
+	i.main = newBranch(i, nil, under, func(ctx context.Context) (err error) {
+		value, err = opts.Handler(ctx, start)
+		return err
+	})
+	i.main.atEnd = func(err error) { i.ended(value, err) }
+	return i
+}
+
+// Go starts the function.
+func (i *Invocation) Go() { go live(i.main) }
+
+// Limits are what the server refuses for good.
+func (i *Invocation) Limits() limits.Limits { return i.owner.Limits() }
+
+// Reports makes reports of this run.
+func (i *Invocation) Reports() report.Maker { return i.reports }
+
+// Acked says that a step's report was answered.
+func (i *Invocation) Acked(stepKey string, status replay.AckStatus, entry *replay.Entry, message string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.goesOn(i.machine.Acked(stepKey, status, entry, message))
+}
+
+// Resolved says that a blocked step may go on.
+func (i *Invocation) Resolved(entry *replay.Entry) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.goesOn(i.machine.Resolved(entry))
+}
+
+// Reassured says that the run is still this worker's: what waited to know that may go on.
+func (i *Invocation) Reassured() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, call := range i.machine.Live() {
+		if waiter := call.Waiter.(*waiter); call.Status == replay.StatusExecute && !call.IsHeld && waiter.waits {
+			i.wake(call)
+		}
+	}
+}
+
+// Drop stops: the run is somebody else's now, or has ended. Nothing more is reported.
+func (i *Invocation) Drop(reason string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.machine.IsOver() {
+		i.machine.Close()
+		i.stop(fmt.Errorf("%w: %s", ErrTakenAway, reason))
+		i.freeSlot()
+		i.owner.Left(i)
+	}
+}
+
+// ended is called with the lock once the function has returned, or given an error.
+func (i *Invocation) ended(value any, err error) {
+	if !i.machine.IsOver() {
+		outcome := i.outcome(value, err)
+		i.machine.Close()
+		i.stop(context.Canceled)
+		i.owner.Report(i.Lease, "", outcome)
+		i.owner.Left(i)
+	}
+	i.freeSlot()
+	i.owner.Emptied(i)
+}
+
+func (i *Invocation) outcome(value any, err error) *pb.Report {
+	if err == nil {
+		var data []byte
+		if data, err = i.encode(value); err == nil {
+			return i.reports.RunCompleted(data, i.began)
+		}
+	}
+	i.logger.Warn("a run failed", "run_id", i.Lease.RunID, "function", i.functionID, "error", err)
+	return i.reports.RunFailed(err, i.began)
+}
+
+func (i *Invocation) encode(value any) (data []byte, err error) {
+	defer func() {
+		if raised := recover(); raised != nil {
+			err = Panicked(raised)
+		}
+	}()
+	if data, err = codec.Encode(value, "the result of function", i.functionID); err == nil {
+		err = i.Limits().CheckOutput(data, "function", i.functionID)
+	}
+	return data, err
+}
+
+// stop lets the code go on nowhere: what it waits at, and each step that it calls from now on, ends its goroutine.
+func (i *Invocation) stop(cause error) {
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+	i.main.cancel(cause)
+	for _, call := range append(i.machine.Live(), i.queue...) {
+		i.wake(call)
+	}
+	i.queue = nil
+}
+
+func (i *Invocation) freeSlot() {
+	if i.hasSlot {
+		i.hasSlot = false
+		i.owner.FreeSlot()
+	}
+}
+
+// exit ends a goroutine that must not go on. It is called with the lock, which it gives back.
+func (i *Invocation) exit() {
+	i.mu.Unlock()
+	runtime.Goexit()
+}
+
+// IsReplaying tells whether the code walks over what is recorded.
+func (i *Invocation) IsReplaying() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.machine.State() == replay.Replaying
+}
+
+// ErrTakenAway is why the context of an invocation ends that is stopped: its run was cancelled, or given to another worker.
+var ErrTakenAway = errors.New("the run was taken away from this worker")
+
+// ErrParked is why the context of an invocation ends that is parked: it goes on from its journal once it can.
+var ErrParked = errors.New("the run is parked, and goes on in another invocation")
