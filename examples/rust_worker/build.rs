@@ -4,8 +4,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
     let files = ["function", "work"].map(|name| format!("{root}/steplane/v1/{name}.proto"));
     println!("cargo:rerun-if-changed={root}/steplane");
-    tonic_prost_build::configure()
-        .build_server(false)
-        .compile_fds(protox::compile(files, [root])?)?;
+    tonic_prost_build::configure().build_server(false).compile_fds(protox::compile(files, [root])?)?;
     Ok(())
 }

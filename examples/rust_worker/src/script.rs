@@ -317,10 +317,12 @@ impl Execution {
     fn found(&self, path: &str) -> Value {
         let mut names = path.split('.');
         let first = names.next().and_then(|name| self.scope.get(name));
-        let found = first.and_then(|first| names.try_fold(first, |value, name| match value {
-            Value::Array(items) => name.parse::<usize>().ok().and_then(|index| items.get(index)),
-            _ => value.get(name),
-        }));
+        let found = first.and_then(|first| {
+            names.try_fold(first, |value, name| match value {
+                Value::Array(items) => name.parse::<usize>().ok().and_then(|index| items.get(index)),
+                _ => value.get(name),
+            })
+        });
         found.cloned().unwrap_or_default()
     }
 }

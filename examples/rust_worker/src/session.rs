@@ -188,7 +188,8 @@ impl Session {
             let is_draining = self.drain_by.is_some();
             if (is_draining || stream.is_server_draining) && self.held.is_empty() {
                 drop(stream);
-                let _ = timeout(Duration::from_secs(2), async { while let Ok(Some(_)) = answers.message().await {} }).await;
+                let _ =
+                    timeout(Duration::from_secs(2), async { while let Ok(Some(_)) = answers.message().await {} }).await;
                 return Ok(());
             }
             self.grant(&mut stream);
@@ -356,7 +357,8 @@ impl Session {
         }
         let is_due = |held: &Held| held.partial.is_some() || (is_late && !held.is_over);
         let due = self.held.iter().filter(|(_, held)| is_due(held));
-        let leases: Vec<Lease> = due.map(|((run_id, epoch), _)| Lease { run_id: run_id.clone(), epoch: *epoch }).collect();
+        let leases: Vec<Lease> =
+            due.map(|((run_id, epoch), _)| Lease { run_id: run_id.clone(), epoch: *epoch }).collect();
         self.held.retain(|_, held| !is_due(held));
         send(&stream.frames, Frame::Release(Release { leases }));
     }
