@@ -125,8 +125,8 @@ def _case(raw: Mapping[str, Any], subject: str) -> Case:
     _known(raw, _CASE)
     name, expect = raw["name"], _known(raw["expect"], _EXPECT)
     alone = {key: raw[key] for key in _FUNCTION & raw.keys()}
-    functions = [_function(*item, name) for item in raw.get("functions", {name: alone}).items()]
-    redeployed = [_function(*item, name) for item in raw.get("redeployed", {}).items()]
+    functions = [_function(*item) for item in raw.get("functions", {name: alone}).items()]
+    redeployed = [_function(*item) for item in raw.get("redeployed", {}).items()]
     faults = [_fault(each) for each in raw.get("faults", [])]
     return Case(
         name=name,
@@ -142,11 +142,11 @@ def _case(raw: Mapping[str, Any], subject: str) -> Case:
     )
 
 
-def _function(function_id: str, raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _function(function_id: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
     _known(raw, _FUNCTION)
-    trigger = raw.get("trigger", f"{name}/start")
     options = {key: raw[key] for key in ("retries", "retry") if key in raw}
-    return {"id": function_id, "triggers": [{"event": trigger}] if trigger else [], **options, "script": raw["script"]}
+    triggers = [{"event": raw.get("trigger", f"{function_id}/start")}]
+    return {"id": function_id, "triggers": triggers, **options, "script": raw["script"]}
 
 
 def _fault(raw: Mapping[str, Any]) -> Fault:

@@ -70,18 +70,14 @@ async def _play_shared(
     command: str, cases: Sequence[Case], server: Server, folder: Path, results: asyncio.Queue[Result]
 ) -> None:
     rig = Rig(command, server, cases, folder / "shared")
-    async with rig:
-        last, *others = cases[::-1]
-
-        async def one(case: Case) -> None:
-            results.put_nowait(await _play_case(case, rig))
-
-        async with asyncio.TaskGroup() as group:
-            for case in others[::-1]:
-                group.create_task(one(case))
-        result = await _play_case(last, rig)
+    try:
+        async with rig:
+            played = await asyncio.gather(*(_play_case(case, rig) for case in cases))
+    except StageError as error:
+        played = [Result(case, [str(error)], 0.0) for case in cases]
     # What is about no run in particular is told with the last case.
-    results.put_nowait(_with(result, rig))
+    for result in (*played[:-1], _with(played[-1], rig)):
+        results.put_nowait(result)
 
 
 async def _play_alone(command: str, case: Case, server: Server | None, folder: Path) -> Result:
@@ -90,9 +86,12 @@ async def _play_alone(command: str, case: Case, server: Server | None, folder: P
             own = _server(folder / f"server-{case.name}", is_patient=case.is_patient)
             server = await stack.enter_async_context(own)
         assert server is not None
-        rig = await stack.enter_async_context(Rig(command, server, [case], folder / case.name))
-        result = await _play_case(case, rig)
-        await rig.close()
+        rig = Rig(command, server, [case], folder / case.name)
+        try:
+            async with rig:
+                result = await _play_case(case, rig)
+        except StageError as error:
+            result = Result(case, [str(error)], 0.0)
         return _with(result, rig)
 
 

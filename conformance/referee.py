@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, TypeAlias
@@ -18,7 +19,7 @@ Lease: TypeAlias = tuple[str, int]
 
 #: How long something that was told may cross what the worker sends meanwhile.
 _CROSSING_SECONDS: Final = 1.0
-_KEY: Final = re.compile(r"(.+)#(0|[1-9][0-9]*)", re.DOTALL)
+_KEY: Final = re.compile(r".+#(0|[1-9][0-9]*)", re.DOTALL)
 _OVER: Final = (run_pb2.STEP_STATE_COMPLETED, run_pb2.STEP_STATE_FAILED)
 _SUCCESS: Final = (work_pb2.ACK_STATUS_COMMITTED, work_pb2.ACK_STATUS_DUPLICATE)
 _OUTCOMES: Final = ("run_completed", "run_failed", "run_parked")
@@ -30,8 +31,8 @@ class _Run:
 
     known: set[str] = field(default_factory=set)
     """Keys of steps that were reported or are recorded."""
-    over: dict[str, bytes] = field(default_factory=dict)
-    """Those that are over, as far as a worker knows."""
+    over: dict[str, float] = field(default_factory=dict)
+    """Those that are over, with the moment when a worker was told so: 0 if it was with the lease itself."""
     attempts: dict[str, int] = field(default_factory=dict)
 
 
@@ -82,7 +83,10 @@ class Referee:
             self._object("", f"a frame has {size} bytes; the welcome said {stream.frame_bytes_max} at the most")
         if (kind == "hello") is not (stream.hello is None):
             self._object("", f"the first frame of a stream, and only that, is a hello; this is {kind}")
-        match kind:
+        self._frame(stream, frame)
+
+    def _frame(self, stream: StreamSeen, frame: work_pb2.StreamWorkRequest) -> None:
+        match frame.WhichOneof("frame"):
             case "hello":
                 self._hello(stream, frame.hello)
             case "credit":
@@ -122,9 +126,9 @@ class Referee:
     def _heartbeat(self, stream: StreamSeen, leases: set[Lease]) -> None:
         for lease, held in self._held_by(stream.worker):
             is_young = any(monotonic() - at < _CROSSING_SECONDS for at in held.reports.values())
-            if lease in stream.usable and not (held.is_acked or held.lost_at or is_young) and lease not in leases:
-                if held.reports or held.outcome:
-                    self._object(lease[0], f"a heartbeat lacks epoch {lease[1]}, which is held")
+            is_held = lease in stream.usable and bool(held.reports) and not (held.is_acked or held.lost_at)
+            if is_held and not is_young and lease not in leases:
+                self._object(lease[0], f"a heartbeat lacks epoch {lease[1]}, which is held")
 
     def _release(self, stream: StreamSeen, lease: Lease) -> None:
         held = self._leases[stream.worker, lease]
@@ -160,21 +164,18 @@ class Referee:
             if not keys or len(set(keys)) < len(keys):
                 self._object(report.run_id, f"it is parked by {keys}")
             for key in keys:
-                if key in run.over:
+                if key in run.over and monotonic() - run.over[key] > _CROSSING_SECONDS:
                     self._object(report.run_id, f"it is parked by {key}, which is over")
                 if key not in run.known:
                     self._object(report.run_id, f"it is parked by {key}, which nobody began")
 
     def _step(self, report: work_pb2.Report, body: str, what: str) -> None:
         run, key = self._runs[report.run_id], report.step_key
-        matched = _KEY.fullmatch(key)
-        if matched is None:
+        if _KEY.fullmatch(key) is None:
             self._object(report.run_id, f"{what}: that is no step key")
             return
         if key in run.over:
             self._object(report.run_id, f"{what}: the step was executed again after it was recorded")
-        if int(matched[2]) and f"{matched[1]}#{int(matched[2]) - 1}" not in run.known:
-            self._object(report.run_id, f"{what}: the use of this id before it was never seen")
         if body in ("step_completed", "step_failed"):
             attempt = getattr(report, body).attempt
             if attempt != run.attempts.get(key, 0) + 1:
@@ -192,30 +193,37 @@ class Referee:
                 self._welcome(stream, frame.welcome)
             case "invocations":
                 for invocation in frame.invocations.invocations:
-                    stream.received += 1
-                    stream.usable.add((invocation.run_id, invocation.epoch))
-                    self._leases[stream.worker, (invocation.run_id, invocation.epoch)].lost_at = 0.0
-                    self._entries(invocation.run_id, invocation.journal)
+                    self._invocation(stream, invocation)
             case "journal_part":
-                self._entries(frame.journal_part.run_id, frame.journal_part.entries)
+                self._entries(frame.journal_part.run_id, frame.journal_part.entries, at=0.0)
             case "resolutions":
                 for resolution in frame.resolutions.resolutions:
-                    self._entries(resolution.run_id, [resolution.entry])
+                    self._entries(resolution.run_id, [resolution.entry], at=monotonic())
             case "acks":
-                for ack in frame.acks.acks:
-                    self._ack(stream, ack)
+                self._acks(stream, frame.acks.acks)
             case "cancellations":
-                for cancellation in frame.cancellations.cancellations:
-                    self._lost(stream, (cancellation.run_id, cancellation.epoch))
+                self._lose(stream, frame.cancellations.cancellations)
             case "heartbeat_ack":
-                for lease in frame.heartbeat_ack.stop:
-                    self._lost(stream, (lease.run_id, lease.epoch))
+                self._lose(stream, frame.heartbeat_ack.stop)
+            case _:
+                pass
+
+    def _invocation(self, stream: StreamSeen, invocation: work_pb2.Invocation) -> None:
+        stream.received += 1
+        lease = (invocation.run_id, invocation.epoch)
+        stream.usable.add(lease)
+        self._leases[stream.worker, lease].lost_at = 0.0
+        self._entries(invocation.run_id, invocation.journal, at=0.0)
 
     def _welcome(self, stream: StreamSeen, welcome: work_pb2.Welcome) -> None:
         stream.usable = {(each.run_id, each.epoch) for each in welcome.resumed}
         stream.frame_bytes_max = welcome.limits.frame_bytes_max
         for lease in stream.offered - stream.usable:
             self._lost(stream, lease)
+
+    def _acks(self, stream: StreamSeen, acks: Iterable[work_pb2.Ack]) -> None:
+        for ack in acks:
+            self._ack(stream, ack)
 
     def _ack(self, stream: StreamSeen, ack: work_pb2.Ack) -> None:
         held = self._leases[stream.worker, (ack.run_id, ack.epoch)]
@@ -224,17 +232,21 @@ class Referee:
         elif ack.status in _SUCCESS and not ack.step_key:
             held.is_acked = True
         elif ack.status in _SUCCESS and ack.HasField("entry"):
-            self._entries(ack.run_id, [ack.entry])
+            self._entries(ack.run_id, [ack.entry], at=monotonic())
         elif ack.status in _SUCCESS:
-            self._runs[ack.run_id].over[ack.step_key] = b""
+            self._runs[ack.run_id].over.setdefault(ack.step_key, monotonic())
 
-    def _entries(self, run_id: str, entries: object) -> None:
+    def _entries(self, run_id: str, entries: Iterable[run_pb2.JournalEntry], *, at: float) -> None:
         run = self._runs[run_id]
-        for entry in entries:  # type: ignore[attr-defined]  # a list, or protobuf's container
+        for entry in entries:
             run.known.add(entry.step_key)
             run.attempts[entry.step_key] = entry.attempts
             if entry.state in _OVER:
-                run.over[entry.step_key] = b""
+                run.over[entry.step_key] = min(at, run.over.get(entry.step_key, at))
+
+    def _lose(self, stream: StreamSeen, leases: Iterable[work_pb2.Cancellation | work_pb2.Lease]) -> None:
+        for lease in leases:
+            self._lost(stream, (lease.run_id, lease.epoch))
 
     def _lost(self, stream: StreamSeen, lease: Lease) -> None:
         held = self._leases[stream.worker, lease]

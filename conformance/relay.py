@@ -16,6 +16,7 @@ from conformance.case import Fault
 from conformance.faults import Faults
 from conformance.referee import Referee, StreamSeen
 from controlplane.gen.steplane.v1 import work_pb2
+from steplane.override import override
 
 _STREAM_WORK: Final = "/steplane.v1.WorkService/StreamWork"
 _OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -64,21 +65,22 @@ class Relay:
         await self._channel.close()
 
     async def _unary(self, method: str, request: bytes, context: _Context) -> bytes:
-        call = self._channel.unary_unary(method)
+        call: Any = self._channel.unary_unary(method)
         try:
-            return await call(request, metadata=_passed_on(context), timeout=context.time_remaining())
+            answer: bytes = await call(request, metadata=_passed_on(context), timeout=context.time_remaining())
         except aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata())
-            raise
+            await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
+            raise  # abort has done so
+        return answer
 
     async def _stream(self, requests: AsyncIterator[bytes], context: _Context) -> None:
         seen = StreamSeen(worker=self._worker)
-        call = self._channel.stream_stream(_STREAM_WORK)(metadata=_passed_on(context))
+        call: Any = self._channel.stream_stream(_STREAM_WORK)(metadata=_passed_on(context))
         up = asyncio.ensure_future(self._up(requests, call, seen))
         try:
             await self._down(call, context, seen)
         except aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata())
+            await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
         finally:
             up.cancel()
             call.cancel()
@@ -143,13 +145,14 @@ class Relay:
             yield part, faults.of_cancellation(cancellation), cancellation.run_id
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types of its own
+class _Handler(grpc.GenericRpcHandler):
     """Takes any method, as bytes."""
 
     def __init__(self, unary: Any, stream: Any) -> None:
         self._unary = unary
         self._stream = stream
 
+    @override
     def service(self, handler_call_details: Any) -> Any:
         """How a call is handled: StreamWork as a stream, all else as one request and one answer."""
         method = handler_call_details.method

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, Self, TypeVar
 
 import grpc
@@ -63,7 +64,11 @@ class Rig:
         self._runs = run_pb2_grpc.RunServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
-        await self._start_worker([each for case in self._cases for each in case.functions])
+        try:
+            await self._start_worker([each for case in self._cases for each in case.functions])
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,7 +100,9 @@ class Rig:
 
     async def run(self, run_id: str) -> run_pb2.Run:
         """A run with its output."""
-        return (await _asked(lambda: self._runs.GetRun(run_pb2.GetRunRequest(run_id=run_id)))).run
+        request = run_pb2.GetRunRequest(run_id=run_id)
+        answer: run_pb2.GetRunResponse = await _asked(lambda: self._runs.GetRun(request))
+        return answer.run
 
     async def journal(self, run_id: str) -> dict[str, run_pb2.JournalEntry]:
         """The recorded steps of a run, with their outputs, by their keys."""
@@ -107,7 +114,7 @@ class Rig:
         """The moments of faults that do not come, though all that was expected of the case has."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_SECONDS_MAX):
-                while self.faults.left(case):
+                while self.faults.left(case):  # noqa: ASYNC110 asked rarely, of what many relays change
                     await asyncio.sleep(0.02)
         return [fault.moment for fault in self.faults.left(case)]
 
@@ -145,14 +152,16 @@ class Rig:
             case "kill server":
                 self._begin(self._restart_server(signal.SIGKILL))
             case "kill worker":
-                worker.signal(signal.SIGKILL)
+                worker.kill(signal.SIGKILL)
                 self._begin(self._replace(worker))
             case "stop worker":
-                worker.signal(signal.SIGTERM)
+                worker.kill(signal.SIGTERM)
                 self._begin(self._replace_stopped(worker))
             case "freeze worker":
-                worker.signal(signal.SIGSTOP)
+                worker.kill(signal.SIGSTOP)
                 self._begin(self._freeze(worker, run_id))
+            case _:
+                pass  # the relay does it
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(self._watched(work)))
@@ -184,9 +193,9 @@ class Rig:
     async def _freeze(self, worker: Program, run_id: str) -> None:
         await self._start_replacement()
         async with asyncio.timeout(CASE_SECONDS_MAX):
-            while (await self.run(run_id)).state not in _ENDED:
+            while (await self.run(run_id)).state not in _ENDED:  # noqa: ASYNC110 the server has to be asked
                 await asyncio.sleep(0.05)
-        worker.signal(signal.SIGCONT)
+        worker.kill(signal.SIGCONT)
 
     # Workers.
 
@@ -214,19 +223,21 @@ class Rig:
     async def _served(self, app_id: str, function_ids: set[str], worker: Program) -> None:
         """Wait until it has registered them all."""
         functions = function_pb2_grpc.FunctionServiceStub(self._channel)
-        async with asyncio.timeout(START_SECONDS_MAX):
-            while True:
-                request = function_pb2.ListFunctionsRequest(app_id=app_id, page_size=1000)
-                answer = await _asked(lambda request=request: functions.ListFunctions(request))
-                if function_ids <= {each.definition.id for each in answer.functions}:
-                    return
-                if not worker.is_alive:
-                    raise StageError(f"the worker ended before it had registered its functions; {worker.last_words()}")
-                await asyncio.sleep(0.02)
+        request = function_pb2.ListFunctionsRequest(app_id=app_id, page_size=1000)
+        until, why = monotonic() + START_SECONDS_MAX, "did not register its functions in time"
+        while monotonic() < until:
+            answer = await _asked(lambda: functions.ListFunctions(request))
+            if function_ids <= {each.definition.function_id for each in answer.functions}:
+                return
+            if not worker.is_alive:
+                why = "ended before it had registered its functions"
+                break
+            await asyncio.sleep(0.02)
+        raise StageError(f"the worker {why}; {worker.last_words()}")
 
     async def _stop(self, worker: Program) -> None:
         """As an operator does: it has to end by itself, with status 0."""
-        worker.signal(signal.SIGCONT)
+        worker.kill(signal.SIGCONT)
         try:
             status = await worker.end()
         except StageError as error:

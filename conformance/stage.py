@@ -54,18 +54,18 @@ class Program:
         """Whether it has not ended."""
         return self._process.returncode is None
 
-    def signal(self, number: signal.Signals) -> None:
+    def kill(self, number: signal.Signals) -> None:
         """Give it a signal, and all that it started: a worker may be a script that runs the real one."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Give it a signal and wait for its end. Raises `StageError` if that does not come."""
-        self.signal(number)
+        self.kill(number)
         try:
             return await asyncio.wait_for(self._process.wait(), END_SECONDS_MAX)
         except TimeoutError:
-            self.signal(signal.SIGKILL)
+            self.kill(signal.SIGKILL)
             await self._process.wait()
             raise StageError(
                 f"it did not end within {END_SECONDS_MAX} s of {number.name}; {self.last_words()}"

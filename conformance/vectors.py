@@ -143,7 +143,8 @@ class _Teller:
         }
 
     def _make_journal(self) -> list[Entry]:
-        rng, journal = self._rng, []
+        rng = self._rng
+        journal: list[Entry] = []
         ended = list(range(1, 10))
         rng.shuffle(ended)
         for index in range(rng.randint(0, 7)):
@@ -177,9 +178,8 @@ class _Teller:
             can += [lambda: self._acked(self._rng.choice(by[Status.REPORTED]))] * 3
         if by[Status.BLOCKED]:
             can += 2 * [lambda: self._resolved(self._rng.choice(by[Status.BLOCKED]))]
-        if live:
-            if self._rng.random() < 0.2:
-                can += [lambda: self._abandon(self._rng.choice(live))]
+        if live and self._rng.random() < 0.2:
+            can += [lambda: self._abandon(self._rng.choice(live))]
         if self._machine.has_held:
             can += [self._deliver] * 4
         elif self._machine.has_postponed:
