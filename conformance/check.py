@@ -14,6 +14,8 @@ from controlplane.gen.steplane.v1 import payload_pb2, run_pb2
 
 ANY: Final = "<any>"
 """In an expected value: anything but null."""
+TRACEPARENT: Final = "<traceparent>"
+"""As the expected output: the trace context of the run."""
 
 _KINDS: Final = {
     run_pb2.STEP_KIND_RUN: "run",
@@ -72,8 +74,10 @@ def _outcome_problems(expected: Mapping[str, Any], run: run_pb2.Run) -> Iterator
     if state != expected.get("state", "completed"):
         failure = f" ({run.failure.name}: {run.failure.message})" if run.HasField("failure") else ""
         yield f"it is {state}{failure}, not {expected.get('state', 'completed')}"
-    elif "output" in expected and not _is_same(expected["output"], _value(run.output)):
-        yield f"it returned {_short(_value(run.output))}, not {_short(expected['output'])}"
+    elif "output" in expected:
+        output = run.traceparent if expected["output"] == TRACEPARENT else expected["output"]
+        if not _is_same(output, _value(run.output)):
+            yield f"it returned {_short(_value(run.output))}, not {_short(output)}"
     yield from _failure_problems(expected.get("failure", {}), run.failure)
 
 
@@ -154,11 +158,17 @@ def _trace_problems(case: Case, lineage: run_pb2.GetLineageResponse) -> Iterator
     ids = {each.split("-")[1] for each in traceparents} | given
     if len(ids) > 1:
         yield f"its lineage has {len(ids)} traces"
+    for run in lineage.runs:
+        if not _is_span(run.traceparent, run.id):
+            yield f"the span of the run of {run.function_id} is not made from its id"
     for record in lineage.events:
-        if record.source_step_key:
-            step = f"{record.source_run_id}/{record.source_step_key}"
-            if record.event.traceparent.split("-")[2] != hashlib.sha256(step.encode()).hexdigest()[:16]:
-                yield f"{record.event.name} is no child of the span of step {record.source_step_key}"
+        step = f"{record.source_run_id}/{record.source_step_key}"
+        if record.source_step_key and not _is_span(record.event.traceparent, step):
+            yield f"{record.event.name} is no child of the span of step {record.source_step_key}"
+
+
+def _is_span(traceparent: str, identity: str) -> bool:
+    return traceparent.split("-")[2] == hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _is_same(expected: Any, seen: Any) -> bool:

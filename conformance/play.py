@@ -11,6 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from grpc.aio import AioRpcError
+
 from conformance.case import Case
 from conformance.check import problems_of
 from conformance.rig import Rig
@@ -103,7 +105,7 @@ async def _play_case(case: Case, rig: Rig) -> Result:
         problems += [f"the moment of the fault at {moment!r} did not come" for moment in await rig.moments_left(case)]
     except TimeoutError:
         problems = [f"it did not end in time; {rig.words()}"]
-    except StageError as error:
+    except (StageError, AioRpcError) as error:
         problems = [f"{error}; {rig.words()}"]
     return Result(case, problems, monotonic() - begin)
 

@@ -15,6 +15,7 @@ from grpc import aio
 from conformance.case import Fault
 from conformance.faults import Faults
 from conformance.referee import Referee, StreamSeen
+from conformance.wire import Wire
 from controlplane.gen.steplane.v1 import work_pb2
 from steplane.override import override
 
@@ -36,31 +37,30 @@ class Relay:
         self, server: str, *, worker: int, faults: Faults, referee: Referee, act: Callable[[Fault, str], None]
     ) -> None:
         self.address = ""
+        self.is_met = asyncio.Event()
+        """The worker has its first stream."""
         self._worker = worker
         self._faults = faults
         self._referee = referee
         self._act = act
         self._channel = aio.insecure_channel(server, options=_OPTIONS)
-        self._server: aio.Server | None = None
+        self._server = aio.server(options=_OPTIONS)
+        self._wire = Wire()
 
     async def start(self) -> None:
-        """Take calls; after a cut at the same address again."""
-        server = aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((_Handler(self._unary, self._stream),))
-        port = server.add_insecure_port(self.address or "127.0.0.1:0")
-        self.address = self.address or f"127.0.0.1:{port}"
-        await server.start()
-        self._server = server
+        """Take calls."""
+        self._server.add_generic_rpc_handlers((_Handler(self._unary, self._stream),))
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()
+        self.address = await self._wire.start(port)
 
-    async def cut(self) -> None:
+    def cut(self) -> None:
         """Break all connections, and be there for new ones at once."""
-        assert self._server is not None
-        await self._server.stop(None)
-        await self.start()
+        self._wire.cut()
 
     async def close(self) -> None:
         """Leave nothing behind."""
-        assert self._server is not None
+        await self._wire.close()
         await self._server.stop(None)
         await self._channel.close()
 
@@ -104,6 +104,8 @@ class Relay:
     async def _down(self, call: Any, context: _Context, seen: StreamSeen) -> None:
         async for data in call:
             frame = _Told.FromString(data)
+            if frame.HasField("welcome"):
+                self.is_met.set()
             met = list(self._items(frame))
             if not any(faults for _, faults, _ in met):
                 self._referee.told(seen, frame)

@@ -8,7 +8,6 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final, Self, TypeVar
 
 import grpc
@@ -22,8 +21,6 @@ from conformance.stage import START_SECONDS_MAX, Program, Server, StageError, st
 from controlplane.gen.steplane.v1 import (
     event_pb2,
     event_pb2_grpc,
-    function_pb2,
-    function_pb2_grpc,
     run_pb2,
     run_pb2_grpc,
 )
@@ -79,7 +76,9 @@ class Rig:
         await asyncio.gather(*self._tasks)
         for worker in self._workers:
             if worker.is_alive:
-                await self._stop(worker)
+                worker.kill(signal.SIGCONT)
+                worker.kill(signal.SIGTERM)
+                await self._leave(worker)
         for relay in self._relays:
             await relay.close()
         self._relays.clear()
@@ -146,7 +145,7 @@ class Rig:
             case "send":
                 self._begin(self._send_later(fault))
             case "cut":
-                self._begin(self._relays[-1].cut())
+                self._relays[-1].cut()
             case "drain server":
                 self._begin(self._restart_server(signal.SIGTERM))
             case "kill server":
@@ -188,7 +187,7 @@ class Rig:
 
     async def _replace_stopped(self, worker: Program) -> None:
         await self._start_replacement()
-        await self._stop(worker)
+        await self._leave(worker)
 
     async def _freeze(self, worker: Program, run_id: str) -> None:
         await self._start_replacement()
@@ -218,28 +217,22 @@ class Rig:
             functions=functions,
         )
         self._workers.append(worker)
-        await self._served(app_id, {each["id"] for each in functions}, worker)
+        await self._met(relay, worker)
 
-    async def _served(self, app_id: str, function_ids: set[str], worker: Program) -> None:
-        """Wait until it has registered them all."""
-        functions = function_pb2_grpc.FunctionServiceStub(self._channel)
-        request = function_pb2.ListFunctionsRequest(app_id=app_id, page_size=1000)
-        until, why = monotonic() + START_SECONDS_MAX, "did not register its functions in time"
-        while monotonic() < until:
-            answer = await _asked(lambda: functions.ListFunctions(request))
-            if function_ids <= {each.definition.function_id for each in answer.functions}:
-                return
-            if not worker.is_alive:
-                why = "ended before it had registered its functions"
-                break
-            await asyncio.sleep(0.02)
-        raise StageError(f"the worker {why}; {worker.last_words()}")
+    async def _met(self, relay: Relay, worker: Program) -> None:
+        """Wait until it has registered its functions and has its stream."""
+        met, ended = asyncio.ensure_future(relay.is_met.wait()), asyncio.ensure_future(worker.wait())
+        await asyncio.wait([met, ended], timeout=START_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+        met.cancel()
+        ended.cancel()
+        if not relay.is_met.is_set():
+            what = "did not open a stream in time" if worker.is_alive else "ended before it had a stream"
+            raise StageError(f"the worker {what}; {worker.last_words()}")
 
-    async def _stop(self, worker: Program) -> None:
-        """As an operator does: it has to end by itself, with status 0."""
-        worker.kill(signal.SIGCONT)
+    async def _leave(self, worker: Program) -> None:
+        """It was told to go: it has to end by itself, with status 0."""
         try:
-            status = await worker.end()
+            status = await worker.ended()
         except StageError as error:
             self.problems.append(f"a worker under SIGTERM: {error}")
             return

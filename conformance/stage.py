@@ -62,14 +62,16 @@ class Program:
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Give it a signal and wait for its end. Raises `StageError` if that does not come."""
         self.kill(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Its status, once it has ended. Raises `StageError` if it does not."""
         try:
             return await asyncio.wait_for(self._process.wait(), END_SECONDS_MAX)
         except TimeoutError:
             self.kill(signal.SIGKILL)
             await self._process.wait()
-            raise StageError(
-                f"it did not end within {END_SECONDS_MAX} s of {number.name}; {self.last_words()}"
-            ) from None
+            raise StageError(f"it did not end within {END_SECONDS_MAX} s of its signal; {self.last_words()}") from None
 
     async def wait(self) -> int:
         """Wait for its end."""
