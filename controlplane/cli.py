@@ -1,4 +1,4 @@
-"""The command line. `steplane serve` is the server; every other command asks one over gRPC (`client_commands`).
+"""The command line. `steplane serve` is the server, `steplane conformance` tries workers; the others ask a server.
 
 What is slow to import is imported when a command runs, so that `steplane --help` stays quick.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from conformance.command import conformance
 from controlplane import VERSION
 from controlplane.client_commands import COMMANDS
 from controlplane.client_commands.problems import Wrong
@@ -75,5 +76,5 @@ Exit codes:
 """
 
 main.add_command(click.Command("serve", params=list(_options()), callback=_serve, help=_serve.__doc__, epilog=_EPILOG))
-for _command in COMMANDS:
+for _command in (*COMMANDS, conformance):
     main.add_command(_command)
