@@ -12,6 +12,10 @@ export default tseslint.config(
       "max-lines": ["error", 400],
       "max-lines-per-function": ["error", 60],
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      // What a mapping may not have is asked for in brackets, so that it is seen.
+      "@typescript-eslint/dot-notation": "off",
+      "@typescript-eslint/unified-signatures": "off",
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/only-throw-error": "off",
       "@typescript-eslint/prefer-promise-reject-errors": "off",
       "@typescript-eslint/no-invalid-void-type": "off",

@@ -3,16 +3,7 @@
 import type { Context } from "./context.js";
 import { define, type FunctionOptions } from "./definition.js";
 import { ArgumentError } from "./errors.js";
-import type {
-  AnySchemas,
-  DataOf,
-  Event,
-  EventToSend,
-  FunctionFailed,
-  NameOf,
-  Schemas,
-  Sendable,
-} from "./event.js";
+import type { AnySchemas, DataOf, Event, EventToSend, FunctionFailed, NameOf, Schemas, Sendable } from "./event.js";
 import type { CronTrigger, EventTrigger } from "./flow.js";
 import { DurableFunction, type AnyHandler } from "./function.js";
 import { STANDARD, type Logger } from "./logger.js";
@@ -51,11 +42,19 @@ export interface WorkerOptions {
 }
 
 /** The names of the events that start a function. */
-type NamesOf<T> = T extends readonly (infer Each)[] ? NamesOf<Each> : T extends { event: infer Name extends string } ? Name : never;
+type NamesOf<T> = T extends readonly (infer Each)[]
+  ? NamesOf<Each>
+  : T extends { event: infer Name extends string }
+    ? Name
+    : never;
 
 /** The events that a function of these triggers gets; a tick of a schedule has one without data of its own. */
 export type EventsOf<S extends Schemas, T> =
-  | (NamesOf<T> extends infer Name extends string ? (Name extends string ? Event<Name, DataOf<S, Name>> : never) : never)
+  | (NamesOf<T> extends infer Name extends string
+      ? Name extends string
+        ? Event<Name, DataOf<S, Name>>
+        : never
+      : never)
   | (CronTrigger extends Extract<T extends readonly (infer Each)[] ? Each : T, CronTrigger> ? Event : never);
 
 /** What `createFunction` takes beside triggers. */

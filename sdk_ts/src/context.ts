@@ -1,6 +1,7 @@
 /** What a function is given: its event, its run, and its steps. */
 
 import { decodeEvent, type IncomingEvent } from "./codec.js";
+import { SteplaneError } from "./errors.js";
 import type { AnySchemas, Event, Schemas } from "./event.js";
 import type { Logger } from "./logger.js";
 import { State, type Machine } from "./replay/machine.js";
@@ -41,7 +42,9 @@ export class Context<S extends Schemas = AnySchemas, E extends Event = Event> {
 
   /** The event that started the run. */
   get event(): E {
-    return this.events[0] as E;
+    const [first] = this.events;
+    if (first === undefined) throw new SteplaneError(`run ${this.runId} has no event`);
+    return first;
   }
 
   /** All events that started the run: one, or those of a batch. */
@@ -71,8 +74,10 @@ export class Context<S extends Schemas = AnySchemas, E extends Event = Event> {
 }
 
 function runLogger(parent: Logger, machine: Machine): Logger {
-  const log = (level: keyof Logger) => (message: string, ...rest: unknown[]) => {
-    if (machine.state !== State.REPLAYING) parent[level](`[${machine.runId}] ${message}`, ...rest);
-  };
+  const log =
+    (level: keyof Logger) =>
+    (message: string, ...rest: unknown[]) => {
+      if (machine.state !== State.REPLAYING) parent[level](`[${machine.runId}] ${message}`, ...rest);
+    };
   return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }

@@ -60,7 +60,7 @@ export function define(appId: string, options: FunctionOptions): FunctionDefinit
   ): R | undefined => {
     const value = options[name];
     try {
-      return value === undefined ? undefined : translate(value as NonNullable<FunctionOptions[K]>);
+      return value === undefined ? undefined : translate(value);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new ArgumentError(`function ${quoted(options.id)}: ${name}: ${why}`, { cause: error });

@@ -37,9 +37,9 @@ export function directiveOf(error: unknown, now: number): Directive | undefined 
   return { directive: { case: "after", value: encodeDuration(waitOf(error, now)) } };
 }
 
-type Directive = {
+interface Directive {
   directive: { case: "never"; value: boolean } | { case: "after"; value: ReturnType<typeof encodeDuration> };
-};
+}
 
 /** The name of an error: its own, or that of its class if it was given none. */
 export function nameOf(error: Error): string {

@@ -120,7 +120,10 @@ function encoded(
   startTime: number,
   body: Body,
 ): Uint8Array {
-  return toBinary(ReportSchema, create(ReportSchema, { runId, epoch, stepKey, startTime: encodeMoment(startTime), body }));
+  return toBinary(
+    ReportSchema,
+    create(ReportSchema, { runId, epoch, stepKey, startTime: encodeMoment(startTime), body }),
+  );
 }
 
 /** What all reports begin with. */

@@ -99,7 +99,8 @@ export function isServiceError(error: unknown): error is ServiceError {
 
 /** The name of an error's status: `UNAVAILABLE`, … */
 export function codeOf(error: ServiceError): string {
-  return status[error.code] ?? String(error.code);
+  const name: string | undefined = status[error.code];
+  return name ?? String(error.code);
 }
 
 /** What an error means, as far as a program can tell, and what to do about it. */

@@ -20,9 +20,10 @@ const GOOD_MAX = 4096;
  */
 export function stepKey(stepId: string, occurrence: number): string {
   if (!good.has(stepId)) {
-    const problem = stepIdProblem(stepId);
+    const given: unknown = stepId; // programs without types give anything
+    const problem = stepIdProblem(given);
     if (problem !== undefined) {
-      throw new StepIdError(`step id ${quoted(Array.from(String(stepId)).slice(0, 64).join(""))} ${problem}`);
+      throw new StepIdError(`step id ${quoted(Array.from(String(given)).slice(0, 64).join(""))} ${problem}`);
     }
     if (good.size >= GOOD_MAX) good.clear();
     good.add(stepId);

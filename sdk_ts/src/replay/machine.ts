@@ -212,7 +212,7 @@ export class Machine {
   /** The server lets a blocked step go on. The result is the call that can go on, if one can. */
   resolved(entry: Entry): StepCall | undefined {
     const call = this.#live.get(entry.stepKey);
-    if (call === undefined || call.status !== Status.BLOCKED || call.isHeld) return undefined;
+    if (call?.status !== Status.BLOCKED || call.isHeld) return undefined;
     call.entry = entry;
     return this.#move(call, statusOf(entry));
   }
