@@ -15,10 +15,13 @@ from typing import Any
 import click
 
 import steplane
+from conformance.case import load
 from controlplane.cli import main as command_line
 from controlplane.config.reference import reference as settings
 
-REFERENCE = Path(__file__).resolve().parent / "reference"
+DOCS = Path(__file__).resolve().parent
+REFERENCE = DOCS / "reference"
+WRITE_AN_SDK = DOCS / "write-an-sdk.md"
 COLUMNS = 110
 HEAD = """\
 # Commands
@@ -58,6 +61,7 @@ def main() -> None:
         REFERENCE / "settings.md": settings(),
         REFERENCE / "commands.md": "".join(commands()),
         REFERENCE / "python.md": "".join(python()),
+        WRITE_AN_SDK: with_cases(WRITE_AN_SDK.read_text()),
     }
     if "--check" not in sys.argv:
         for path, text in pages.items():
@@ -66,6 +70,23 @@ def main() -> None:
     stale = [str(path) for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if stale:
         sys.exit("stale, run `make docs`:\n  " + "\n  ".join(stale))
+
+
+def with_cases(page: str) -> str:
+    """The page with what each case of the conformance kit proves, between its marks."""
+    head, rest = page.split("<!-- cases -->\n")
+    tail = rest.partition("<!-- /cases -->")[2]
+    return f"{head}<!-- cases -->\n{''.join(cases())}\n<!-- /cases -->{tail}"
+
+
+def cases() -> Iterator[str]:
+    """A table of cases for each subject."""
+    subject = ""
+    for case in load():
+        if case.subject != subject:
+            subject = case.subject
+            yield f"\n**{subject.partition('-')[2].capitalize()}**\n\n| case | proves |\n| --- | --- |\n"
+        yield f"| `{case.name}` | {case.proves.replace('|', chr(92) + '|')} |\n"
 
 
 def commands() -> Iterator[str]:
