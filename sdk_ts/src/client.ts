@@ -3,7 +3,17 @@
 import type { Context } from "./context.js";
 import { define, type FunctionOptions } from "./definition.js";
 import { ArgumentError } from "./errors.js";
-import type { AnySchemas, DataOf, Event, EventToSend, FunctionFailed, NameOf, Schemas, Sendable } from "./event.js";
+import type {
+  AnySchemas,
+  Event,
+  EventToSend,
+  FunctionFailed,
+  Named,
+  NameOf,
+  Schemas,
+  Sendable,
+  Tick,
+} from "./event.js";
 import type { CronTrigger, EventTrigger } from "./flow.js";
 import { DurableFunction, type AnyHandler } from "./function.js";
 import { STANDARD, type Logger } from "./logger.js";
@@ -41,21 +51,15 @@ export interface WorkerOptions {
   drainTimeout?: Duration | undefined;
 }
 
-/** The names of the events that start a function. */
-type NamesOf<T> = T extends readonly (infer Each)[]
-  ? NamesOf<Each>
-  : T extends { event: infer Name extends string }
-    ? Name
-    : never;
+/** What starts functions of a schema map. */
+type TriggerOf<S extends Schemas> = EventTrigger<NameOf<S>> | CronTrigger;
 
-/** The events that a function of these triggers gets; a tick of a schedule has one without data of its own. */
-export type EventsOf<S extends Schemas, T> =
-  | (NamesOf<T> extends infer Name extends string
-      ? Name extends string
-        ? Event<Name, DataOf<S, Name>>
-        : never
-      : never)
-  | (CronTrigger extends Extract<T extends readonly (infer Each)[] ? Each : T, CronTrigger> ? Event : never);
+/** The events that a function of these triggers gets. */
+export type EventsOf<S extends Schemas, T> = T extends readonly (infer Each)[]
+  ? EventsOf<S, Each>
+  : T extends { readonly event: infer Name extends string }
+    ? Named<S, Name>
+    : Tick;
 
 /** What `createFunction` takes beside triggers. */
 export interface HandlerOptions<S extends Schemas> {
@@ -96,11 +100,8 @@ export class Steplane<S extends Schemas = AnySchemas> {
    *
    * Throws `ArgumentError` for what can't be said; all else is checked by the server when a worker connects.
    */
-  createFunction<
-    const T extends EventTrigger<NameOf<S>> | CronTrigger | readonly (EventTrigger<NameOf<S>> | CronTrigger)[],
-    Output,
-  >(
-    options: Omit<FunctionOptions, "triggers"> & { triggers: T } & HandlerOptions<S>,
+  createFunction<Output, const T extends TriggerOf<S> | readonly TriggerOf<S>[] = readonly []>(
+    options: Omit<FunctionOptions, "triggers"> & { triggers?: T } & HandlerOptions<S>,
     handler: (context: Context<S, EventsOf<S, T>>) => Output,
   ): DurableFunction<Awaited<Output>> {
     const { onFailure, ...rest } = options;

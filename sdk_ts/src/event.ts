@@ -43,15 +43,21 @@ export type Sendable<S extends Schemas> = {
     (Record<string, never> extends S[Name] ? { data?: S[Name] } : { data: S[Name] });
 }[keyof S & string];
 
-/** The data that an event of this name has in a schema map; a name with a `*` at its end is that of all that it matches. */
-export type DataOf<S extends Schemas, Name extends string> = Name extends keyof S
-  ? S[Name]
-  : Name extends `${infer Prefix}*`
-    ? S[keyof S & `${Prefix}${string}`]
-    : unknown;
+/** The events of a name in a schema map; one with a `*` at its end is any of those that it matches. */
+export type Named<S extends Schemas, Name extends string> = Name extends `${infer Prefix}*`
+  ? Matching<S, keyof S & `${Prefix}${string}`>
+  : Event<Name, Name extends keyof S ? S[Name] : unknown>;
+
+type Matching<S extends Schemas, Name extends string> = Name extends string ? Event<Name, S[Name]> : never;
 
 /** Names that a trigger, or a wait, of a schema map can have. */
 export type NameOf<S extends Schemas> = (keyof S & string) | `${string}*`;
+
+/** The event of a function that a schedule starts. One that a person starts has the data that were given. */
+export type Tick = Event<
+  "steplane/schedule.fired",
+  { readonly cron?: string; readonly time_zone?: string; readonly tick?: string }
+>;
 
 /** What `steplane/function.failed` tells: the event of a failure handler. */
 export interface FunctionFailed {

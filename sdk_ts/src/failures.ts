@@ -5,7 +5,8 @@ import { cut, shown } from "./text.js";
 import { encodeDuration, milliseconds } from "./time.js";
 
 const TEXT_BYTES_MAX = 16 * 1024;
-/** Where the SDK's own code is: its frames, which every stack ends with, tell a user nothing. */
+/** Where the SDK's own code is: its frames, which are in every stack, tell a user nothing. */
+const FRAME = /^\s+at /;
 const HERE = new URL(".", import.meta.url).href;
 
 /** A failure for the wire. */
@@ -62,12 +63,14 @@ function waitOf(error: RetryAfterError, now: number): number {
 }
 
 function stackOf(error: Error): string {
-  const lines = (error.stack ?? "").split("\n");
-  while (lines.length > 1 && lines.at(-1)?.includes(HERE) === true) lines.pop();
-  let text = lines.join("\n");
+  const text = framesOf(error);
   const { cause } = error;
-  if (cause instanceof Error && cause !== error) text += `\ncaused by ${cause.stack ?? String(cause)}`;
-  return text;
+  return cause instanceof Error && cause !== error ? `${text}\ncaused by ${framesOf(cause)}` : text;
+}
+
+function framesOf(error: Error): string {
+  const isOthers = (line: string): boolean => !(FRAME.test(line) && (line.includes(HERE) || line.includes("(node:")));
+  return (error.stack ?? String(error)).split("\n").filter(isOthers).join("\n");
 }
 
 /** Protobuf refuses half characters. */

@@ -20,7 +20,7 @@ export {
   TooLargeError,
   type FieldViolation,
 } from "./errors.js";
-export type { AnySchemas, Event, EventToSend, FunctionFailed, Schemas, Sendable } from "./event.js";
+export type { AnySchemas, Event, EventToSend, FunctionFailed, Schemas, Sendable, Tick } from "./event.js";
 export type {
   Batch,
   Cancel,

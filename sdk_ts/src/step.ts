@@ -2,7 +2,7 @@
 
 import { afterJson, decode, encode, encodeEvent, eventOf } from "./codec.js";
 import { RejectedError, StepError } from "./errors.js";
-import type { AnySchemas, DataOf, Event, EventToSend, NameOf, Schemas, Sendable } from "./event.js";
+import type { AnySchemas, EventToSend, Named, NameOf, Schemas, Sendable } from "./event.js";
 import type { DurableFunction } from "./function.js";
 import type { Json } from "./json.js";
 import type { Limits } from "./limits.js";
@@ -105,17 +105,17 @@ export class Step<S extends Schemas = AnySchemas> {
   async waitForEvent<Name extends NameOf<S>>(
     stepId: string,
     options: WaitedEvent<Name> & WaitTerms & { allOf?: false | undefined },
-  ): Promise<Event<Name, DataOf<S, Name>> | null>;
+  ): Promise<Named<S, Name> | null>;
   async waitForEvent<Name extends NameOf<S>>(
     stepId: string,
     options: { event: readonly (Name | WaitedEvent<Name>)[] } & Omit<WaitedEvent, "event"> &
       WaitTerms & { allOf?: false | undefined },
-  ): Promise<Event<Name, DataOf<S, Name>> | null>;
+  ): Promise<Named<S, Name> | null>;
   async waitForEvent<Name extends NameOf<S>>(
     stepId: string,
     options: { event: Name | readonly (Name | WaitedEvent<Name>)[] } & Omit<WaitedEvent, "event"> &
       WaitTerms & { allOf: true },
-  ): Promise<Event<Name, DataOf<S, Name>>[] | null>;
+  ): Promise<Named<S, Name>[] | null>;
   async waitForEvent(stepId: string, options: WaitOptions): Promise<unknown> {
     const call = await this.#ask(stepId, StepKind.WAIT_FOR_EVENT, (begun) =>
       reports.waitStarted(begun, waiting.waitForEvent(stepId, options)),

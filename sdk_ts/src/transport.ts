@@ -99,8 +99,7 @@ export function isServiceError(error: unknown): error is ServiceError {
 
 /** The name of an error's status: `UNAVAILABLE`, … */
 export function codeOf(error: ServiceError): string {
-  const name: string | undefined = status[error.code];
-  return name ?? String(error.code);
+  return status[error.code];
 }
 
 /** What an error means, as far as a program can tell, and what to do about it. */
