@@ -35,7 +35,19 @@ ACTIONS: Final = {
 MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation"}
 
 _FUNCTION: Final = {"trigger", "retries", "retry", "script"}
-_CASE: Final = {"name", "proves", "functions", "redeployed", "data", "send", "alone", "faults", "expect"} | _FUNCTION
+_CASE: Final = {
+    "name",
+    "proves",
+    "functions",
+    "redeployed",
+    "data",
+    "send",
+    "alone",
+    "impatient",
+    "watch_ms",
+    "faults",
+    "expect",
+} | _FUNCTION
 _FAULT: Final = {"at", "nth", "run", "do", "ms", "send"}
 _RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports"}
 _EXPECT: Final = {"runs", "lineage"} | _RUN
@@ -85,16 +97,15 @@ class Case:
 
     is_alone: bool = False
     """Whether it needs a worker of its own."""
+    is_patient: bool = True
+    """Whether a worker that lost its connection, or is silent, keeps its runs for long."""
+    watch_seconds: float = 0.0
+    """How long the worker is watched when all runs have ended, as it could still do what it must not."""
 
     @property
     def breaks_server(self) -> bool:
         """Whether it needs a server of its own."""
         return any(fault.action.endswith(" server") for fault in self.faults)
-
-    @property
-    def is_patient(self) -> bool:
-        """Whether a worker that lost its connection keeps its runs for long."""
-        return not any(fault.action in ("kill worker", "freeze worker", "stop worker") for fault in self.faults)
 
 
 def load(folder: Path = FOLDER) -> list[Case]:
@@ -138,7 +149,9 @@ def _case(raw: Mapping[str, Any], subject: str) -> Case:
         faults=faults,
         runs=[_known({"function": name, **each}, _RUN) for each in expect.get("runs", [_without(expect, "lineage")])],
         lineage=expect.get("lineage", ""),
+        watch_seconds=raw.get("watch_ms", 0) / 1000,
         is_alone=raw.get("alone", False) or any(ACTIONS[fault.action] for fault in faults),
+        is_patient=not raw.get("impatient", False) and not any(fault.action.endswith(" worker") for fault in faults),
     )
 
 

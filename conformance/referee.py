@@ -18,7 +18,7 @@ from controlplane.gen.steplane.v1 import run_pb2, work_pb2
 Lease: TypeAlias = tuple[str, int]
 
 #: How long something that was told may cross what the worker sends meanwhile.
-_CROSSING_SECONDS: Final = 1.0
+_CROSSING_SECONDS: Final = 0.5
 _KEY: Final = re.compile(r".+#(0|[1-9][0-9]*)", re.DOTALL)
 _OVER: Final = (run_pb2.STEP_STATE_COMPLETED, run_pb2.STEP_STATE_FAILED)
 _SUCCESS: Final = (work_pb2.ACK_STATUS_COMMITTED, work_pb2.ACK_STATUS_DUPLICATE)

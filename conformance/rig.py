@@ -93,9 +93,11 @@ class Rig:
                 lineages = [await self._lineage(event_id) for event_id in dict.fromkeys(answer.ids)]
                 runs = {run.id: run for lineage in lineages for run in lineage.runs}
                 if len(runs) >= expected and all(run.state in _ENDED for run in runs.values()):
-                    return lineages
+                    break
                 self._look_after_workers()
                 await asyncio.sleep(0.05)
+        await asyncio.sleep(case.watch_seconds)
+        return lineages
 
     async def run(self, run_id: str) -> run_pb2.Run:
         """A run with its output."""

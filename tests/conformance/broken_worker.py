@@ -1,0 +1,107 @@
+"""The Python worker under test, with one rule broken: `broken_worker.py FAULT`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk_py" / "conformance"))
+
+import script
+import worker as worker_under_test
+
+from steplane import Worker
+from steplane.replay import machine
+from steplane.replay.journal import AckStatus
+from steplane.worker import stream
+from steplane.worker.executor import Executor
+from steplane.worker.outbox import Outbox
+from steplane.worker.session import Session
+
+
+def return_another_value() -> None:
+    """Steps return what their bodies did not."""
+
+    async def other(*_: Any) -> str:
+        return "other"
+
+    script.Execution._body = other
+
+
+def forget_the_journal() -> None:
+    """A replay begins from nothing."""
+    before = machine.Machine.__init__
+
+    def init(self: machine.Machine, **options: Any) -> None:
+        before(self, **(options | {"journal": (), "in_order": False}))
+
+    machine.Machine.__init__ = init
+
+
+def count_ids_from_one() -> None:
+    """The first use of an id has the key id#1."""
+    before = machine.step_key
+    machine.step_key = lambda step_id, index: before(step_id, index + 1)
+
+
+def forget_leases() -> None:
+    """A new connection does not ask for the leases of the old one."""
+    before = Session._hello
+    Session._hello = lambda self, _: before(self, [])
+
+
+def ignore_lost_leases() -> None:
+    """A stale epoch is taken for a success."""
+    before = stream._ack
+
+    def ack(message: Any) -> Any:
+        answer = before(message)
+        return answer._replace(status=AckStatus.COMMITTED) if answer.status == AckStatus.STALE_EPOCH else answer
+
+    stream._ack = ack
+
+
+def ignore_cancellations() -> None:
+    """A run that was taken away goes on."""
+    Executor.taken_away = lambda *_: None
+
+
+def retry_what_is_final() -> None:
+    """Errors that are never to be retried are reported as any other."""
+    script.NonRetriableError = Exception
+
+
+def die_of_sigterm() -> None:
+    """No drain."""
+    Worker.run = lambda self: asyncio.run(self.run_async())
+
+
+def never_beat() -> None:
+    """No heartbeats."""
+    Outbox.beat = lambda *_, **__: None
+
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {
+    "none": lambda: None,
+    **{
+        fault.__name__.replace("_", "-"): fault
+        for fault in (
+            return_another_value,
+            forget_the_journal,
+            count_ids_from_one,
+            forget_leases,
+            ignore_lost_leases,
+            ignore_cancellations,
+            retry_what_is_final,
+            die_of_sigterm,
+            never_beat,
+        )
+    },
+}
+
+if __name__ == "__main__":
+    FAULTS[sys.argv[1]]()
+    worker_under_test.main()
