@@ -100,8 +100,8 @@ export class Steplane<S extends Schemas = AnySchemas> {
    *
    * Throws `ArgumentError` for what can't be said; all else is checked by the server when a worker connects.
    */
-  createFunction<Output, const T extends TriggerOf<S> | readonly TriggerOf<S>[] = readonly []>(
-    options: Omit<FunctionOptions, "triggers"> & { triggers?: T } & HandlerOptions<S>,
+  createFunction<Output, const T extends TriggerOf<S> | readonly TriggerOf<S>[]>(
+    options: Omit<FunctionOptions, "triggers"> & { triggers: T } & HandlerOptions<S>,
     handler: (context: Context<S, EventsOf<S, T>>) => Output,
   ): DurableFunction<Awaited<Output>> {
     const { onFailure, ...rest } = options;

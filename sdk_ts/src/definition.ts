@@ -23,8 +23,8 @@ export interface FunctionOptions<Name extends string = string> {
   id: string;
   /** What people call it; the id if not given. */
   name?: string | undefined;
-  /** What starts it. Without any, only `step.invoke` and people do. */
-  triggers?: flow.Trigger<Name> | readonly flow.Trigger<Name>[] | undefined;
+  /** What starts it: up to 10. `step.invoke` and people always can. */
+  triggers: flow.Trigger<Name> | readonly flow.Trigger<Name>[];
   /** How often a failed step, or the function, is tried again, after 15 s, 30 s, 1, 2, 5, … minutes: 4 times if not given. */
   retries?: number | undefined;
   /** The same, and when. Not together with `retries`. */

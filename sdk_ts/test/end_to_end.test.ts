@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ArgumentError, currentTraceparent, NonRetriableError, RetryAfterError, StepError } from "../src/index.js";
+import { ArgumentError, currentTraceparent, NonRetriableError, StepError } from "../src/index.js";
 import { RunState } from "../src/gen/steplane/v1/run_pb.js";
 import { FAST, House, outputOf, signpost } from "./house.js";
 
@@ -42,8 +42,12 @@ test("every kind of step does what it says", async (context) => {
     "all/ask": { id: string };
     "all/answer": { ok: boolean };
     "all/never": object;
+    "all/double": { n: number };
   }>();
-  const double = app.createFunction({ id: "double" }, ({ event }) => (event.data as { n: number }).n * 2);
+  const double = app.createFunction(
+    { id: "double", triggers: { event: "all/double" } },
+    ({ event }) => event.data.n * 2,
+  );
   app.createFunction({ id: "all", triggers: { event: "all/start" } }, async ({ step, event, events, attempt }) => {
     assert.deepEqual(events, [event]);
     const made = await step.run("make", () => ({ at: new Date(0), left: undefined }));
@@ -88,7 +92,7 @@ test("what fails is tried again, each step on its own, and the body on its own",
       return tries.step;
     });
     tries.body += 1;
-    if (attempt < 2) throw new RetryAfterError("later", 1);
+    if (attempt < 2) throw new Error("later");
     return [value, tries.body];
   });
   await house.worker(app);
