@@ -41,7 +41,7 @@ def test_a_worker_that_keeps_all_rules_passes() -> None:
         ("retry-what-is-final", "step-never-again", "attempts"),
         ("die-of-sigterm", "stopped-in-a-step", "a worker ended with"),
         ("ignore-cancellations", "cancellation-gets-lost", "told before that it lost epoch 1"),
-        ("never-beat", "busy-thread", "it was leased"),
+        ("beat-too-late", "busy-thread", "it was leased"),
     ],
 )
 def test_a_broken_rule_is_found(fault: str, case: str, told: str) -> None:
