@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from tests.compatibility.player import Player
 from tests.compatibility.recording import FOLDER, STREAM_WORK, Contract, Recording, items
 from tests.compatibility.server import serve
 
+BUF = Path(sys.executable).with_name("buf")
+PROTO = FOLDER.parents[1] / "proto"
 RECORDINGS = sorted(FOLDER.glob("*.jsonl"), key=lambda path: path.stem)
 
 
@@ -21,6 +25,14 @@ async def test_recorded_worker_gets_the_same_answers(path: Path, tmp_path: Path)
         player = Player(recording, contract_of(path), address)
         await player.play()
     assert player.problems == []
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_contract_only_grows(path: Path) -> None:
+    """Names, numbers, types and labels of its time still hold, of fields that no recorded frame has as well."""
+    command = [BUF, "breaking", "--against", path.with_suffix(".binpb")]
+    done = subprocess.run(command, cwd=PROTO, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
