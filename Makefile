@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := conformance controlplane sdk_py tests examples benchmarks proto docs
 
+# Do what needs a tool where that is, and else say what is left out; nothing may be where NOTHING_LEFT_OUT is set.
+where = @if command -v $(1) >/dev/null; then set -x; $(2); \
+  else echo "$@: LEFT OUT what needs $(1), which is not installed"; test -z "$$NOTHING_LEFT_OUT"; fi
+TYPESCRIPT := make --no-print-directory sdk_ts/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
-.PHONY: help setup proto docs fmt check test demo bench crash clean
+.PHONY: help setup proto docs fmt check test test-python test-typescript test-go conformance demo bench crash clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything that the other commands need
 
@@ -17,6 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[server,dev]'
+	@touch $@
+
+sdk_ts/node_modules/.package-lock.json: sdk_ts/package-lock.json
+	@echo "Installing the packages of the TypeScript SDK (once) ..."
+	@cd sdk_ts && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 proto: $(STAMP) ## generate the Python code of proto/ anew
@@ -39,9 +49,27 @@ check: $(STAMP) ## format, lint, types, layers, contract: what a change must pas
 	$(BIN)/python proto/breaking.py
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m conformance.vectors --check
+	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm run --silent check)
+	$(call where,go,cd sdk_go && ./check.sh)
 
-test: $(STAMP) ## the whole suite
+test: test-python test-typescript test-go conformance ## all tests; what needs node or go only where these are
+
+test-python: $(STAMP) ## the tests in Python, those across languages among them
 	$(BIN)/python -m pytest
+
+test-typescript: $(STAMP) ## the tests of the TypeScript SDK
+	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm test --silent)
+
+test-go: $(STAMP) ## the tests of the Go SDK, under the race detector
+	$(call where,go,cd sdk_go && go test -race ./...)
+
+conformance: $(STAMP) ## the conformance kit against each SDK
+	$(BIN)/steplane conformance --no-json --worker '$(BIN)/python sdk_py/conformance/worker.py'
+	$(call where,node,$(TYPESCRIPT) && (cd sdk_ts && npm run --silent build) && \
+	  $(BIN)/steplane conformance --no-json --worker 'node sdk_ts/dist/conformance/worker.js')
+	$(call where,go,(cd sdk_go && go build -o bin/conformance ./conformance) && \
+	  $(BIN)/steplane conformance --no-json --worker sdk_go/bin/conformance)
 
 demo: $(STAMP) ## the first look: fan-out, a killed worker, and the lineage of it all
 	$(BIN)/python examples/weekly_email/demo.py
@@ -53,4 +81,4 @@ crash: $(STAMP) ## the long crash tests: more than 100 random kills under load
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-30} $(BIN)/python -m pytest tests/crash --timeout=3600
 
 clean: ## delete what the commands made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) sdk_ts/node_modules sdk_ts/dist sdk_go/bin build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
