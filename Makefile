@@ -29,6 +29,11 @@ sdk_ts/node_modules/.package-lock.json: sdk_ts/package-lock.json
 	@cd sdk_ts && npm ci --silent --no-audit --no-fund
 	@touch $@
 
+sdk_ts/dist/src/index.js: sdk_ts/node_modules/.package-lock.json $(shell find sdk_ts/src -name '*.ts')
+	@echo "Building the TypeScript SDK ..."
+	@cd sdk_ts && npm run --silent build
+	@touch $@
+
 proto: $(STAMP) ## generate the Python code of proto/ anew
 	cd proto && ../$(BIN)/buf format --write
 	$(BIN)/python proto/generate.py

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ SECONDS_MAX = 60.0
 class Place:
     """A folder with a server's file, and the processes around it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
+        self._flags = flags
         self.database = folder / "steplane.db"
         self.address = ""
         self._server: subprocess.Popen[bytes] | None = None
@@ -51,9 +52,13 @@ class Place:
 
     def start_program(self, name: str, *arguments: object) -> subprocess.Popen[bytes]:
         """Start a worker, and wait until the server knows it."""
-        program = self._start([sys.executable, str(PROGRAMS / name), *map(str, arguments)])
+        program = self.start_worker([sys.executable, PROGRAMS / name, *arguments])
         wait_until(lambda: any(function["live_sessions"] for function in self.steplane("functions")))
         return program
+
+    def start_worker(self, command: Sequence[object]) -> subprocess.Popen[bytes]:
+        """Start a worker by any command."""
+        return self._start(list(map(str, command)))
 
     def steplane(self, *arguments: str) -> list[Any]:
         """What a command prints with --json."""
@@ -65,19 +70,24 @@ class Place:
 
     def tree(self, event_id: str) -> Tree:
         """All that came of an event, once every run of it has ended."""
-        request = run_pb2.GetLineageRequest(event_id=event_id)
+
+        def is_over() -> bool:
+            found = self.lineage(event_id).runs
+            return len(found) > 0 and all(run.HasField("end_time") for run in found)
+
+        wait_until(is_over)
+        lineage = self.lineage(event_id)
         with grpc.insecure_channel(self.address) as channel:
             service = run_pb2_grpc.RunServiceStub(channel)
-
-            def is_over() -> bool:
-                found = service.GetLineage(request).runs
-                return len(found) > 0 and all(run.HasField("end_time") for run in found)
-
-            wait_until(is_over)
-            lineage = service.GetLineage(request)
             # A lineage is without outputs, which may be large.
             requests = [run_pb2.GetRunRequest(run_id=run.id) for run in lineage.runs]
             return Tree(lineage, [service.GetRun(request).run for request in requests])
+
+    def lineage(self, event_id: str) -> run_pb2.GetLineageResponse:
+        """All that came of an event so far."""
+        with grpc.insecure_channel(self.address) as channel:
+            request = run_pb2.GetLineageRequest(event_id=event_id)
+            return run_pb2_grpc.RunServiceStub(channel).GetLineage(request)
 
     def close(self) -> None:
         """Leave no process behind; programs end as they do at SIGTERM."""
@@ -93,7 +103,7 @@ class Place:
 
     @property
     def _serve(self) -> list[str]:
-        return [*STEPLANE, "serve", "--db", str(self.database), "--listen", "127.0.0.1:0"]
+        return [*STEPLANE, "serve", "--db", str(self.database), "--listen", "127.0.0.1:0", *self._flags]
 
     @property
     def _environment(self) -> dict[str, str]:
