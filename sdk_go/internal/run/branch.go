@@ -15,6 +15,7 @@ type branch struct {
 	parent     *branch
 	body       func(ctx context.Context) error
 	atEnd      func(err error) // with the lock
+	atLast     func()          // without it; a user's logger may take its time
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	begun      chan struct{} // closed once it has called its first step, or has ended
@@ -68,6 +69,9 @@ func (b *branch) end(err error) {
 	i.advance()
 	i.mu.Unlock()
 	close(b.ended)
+	if b.atLast != nil {
+		b.atLast()
+	}
 }
 
 // noteBegun lets whoever starts branches in their order go on with the next one.

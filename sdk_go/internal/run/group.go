@@ -25,6 +25,7 @@ type group struct {
 	branches   []*branch
 	isRace     bool
 	isOurs     bool
+	isCounted  bool // whether its goroutine counts as running
 	left       int
 	first      int // the branch that ended first
 	done       chan struct{}
@@ -54,7 +55,7 @@ func (s *Scope) Race(ctx context.Context, bodies []func(ctx context.Context) err
 
 func (s *Scope) newGroup(ctx context.Context, bodies []func(ctx context.Context) error, isRace bool) *group {
 	g := &group{
-		invocation: s.Invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), left: len(bodies), first: -1,
+		invocation: s.Invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), isCounted: true, left: len(bodies), first: -1,
 		done: make(chan struct{}),
 	}
 	for index, body := range bodies {
@@ -103,6 +104,7 @@ func (g *group) wait() {
 	i.starting--
 	i.lastMove = time.Now()
 	if g.isOurs && !g.isDone {
+		g.isCounted = false
 		i.running--
 	}
 	i.advance()
@@ -134,7 +136,8 @@ func (g *group) ended(index int) {
 		return
 	}
 	g.isDone = true
-	if g.isOurs && g.invocation.starting == 0 {
+	if !g.isCounted {
+		g.isCounted = true
 		g.invocation.running++
 	}
 	close(g.done)

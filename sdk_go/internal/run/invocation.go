@@ -95,12 +95,15 @@ func New(under context.Context, opts Opts) *Invocation {
 		Events: opts.Events, Attempt: opts.Attempt, RunID: machine.RunID, Traceparent: machine.Traceparent,
 		Logger: slog.New(quietHandler{opts.Logger.Handler(), i}).With("run_id", machine.RunID),
 	}
-	var value any
-	i.main = newBranch(i, nil, under, func(ctx context.Context) (err error) {
-		value, err = opts.Handler(ctx, start)
+	var data []byte
+	i.main = newBranch(i, nil, under, func(ctx context.Context) error {
+		value, err := opts.Handler(ctx, start)
+		if err == nil {
+			data, err = i.encode(value)
+		}
 		return err
 	})
-	i.main.atEnd = func(err error) { i.ended(value, err) }
+	i.main.atEnd = func(err error) { i.ended(data, err) }
 	return i
 }
 
@@ -151,36 +154,27 @@ func (i *Invocation) Drop(reason string) {
 }
 
 // ended is called with the lock once the function has returned, or given an error.
-func (i *Invocation) ended(value any, err error) {
+func (i *Invocation) ended(data []byte, err error) {
 	if !i.machine.IsOver() {
-		outcome := i.outcome(value, err)
 		i.machine.Close()
 		i.stop(context.Canceled)
-		i.owner.Report(i.Lease, "", outcome)
+		if err == nil {
+			i.owner.Report(i.Lease, "", i.reports.RunCompleted(data, i.began))
+		} else {
+			i.owner.Report(i.Lease, "", i.reports.RunFailed(err, i.began))
+			i.main.atLast = func() {
+				i.logger.Warn("a run failed", "run_id", i.Lease.RunID, "function", i.functionID, "error", err)
+			}
+		}
 		i.owner.Left(i)
 	}
 	i.freeSlot()
 	i.owner.Emptied(i)
 }
 
-func (i *Invocation) outcome(value any, err error) *pb.Report {
+func (i *Invocation) encode(value any) ([]byte, error) {
+	data, err := codec.Encode(value, "the result of function", i.functionID)
 	if err == nil {
-		var data []byte
-		if data, err = i.encode(value); err == nil {
-			return i.reports.RunCompleted(data, i.began)
-		}
-	}
-	i.logger.Warn("a run failed", "run_id", i.Lease.RunID, "function", i.functionID, "error", err)
-	return i.reports.RunFailed(err, i.began)
-}
-
-func (i *Invocation) encode(value any) (data []byte, err error) {
-	defer func() {
-		if raised := recover(); raised != nil {
-			err = Panicked(raised)
-		}
-	}()
-	if data, err = codec.Encode(value, "the result of function", i.functionID); err == nil {
 		err = i.Limits().CheckOutput(data, "function", i.functionID)
 	}
 	return data, err

@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"github.com/steplane/steplane/sdk_go/internal/codec"
+	pb "github.com/steplane/steplane/sdk_go/internal/gen/steplane/v1"
+	"github.com/steplane/steplane/sdk_go/internal/replay"
+	"github.com/steplane/steplane/sdk_go/internal/run"
+)
+
+// start begins an invocation whose journal is whole. It takes the place of one of the same run that has a lower epoch.
+func (e *executor) start(message *pb.Invocation) {
+	lease := run.Lease{RunID: message.GetRunId(), Epoch: message.GetEpoch()}
+	e.mu.Lock()
+	before := e.live[lease.RunID]
+	e.mu.Unlock()
+	if before != nil {
+		if before.Lease.Epoch >= lease.Epoch {
+			e.letGo(lease)
+			return
+		}
+		e.drop(before.Lease, "it was leased again")
+	}
+	function, isServed := e.functions[message.GetFunctionId()]
+	if !isServed {
+		// It is not held from now on, so the server gives it to another after some heartbeats.
+		e.logger.Error("the server sent a run of a function that is not served here", "run_id", lease.RunID,
+			"function", message.GetFunctionId())
+		e.letGo(lease)
+		return
+	}
+	invocation := run.New(e.under, run.Opts{
+		Owner: e, Machine: e.machineOf(message), FunctionID: message.GetFunctionId(), Logger: function.Logger,
+		Events: message.GetEvents(), Attempt: int(message.GetAttempt()), Handler: function.Handler,
+	})
+	e.mu.Lock()
+	if e.isDraining {
+		e.release(lease)
+		e.mu.Unlock()
+		return
+	}
+	e.live[lease.RunID] = invocation
+	e.bodies[invocation] = true
+	e.mu.Unlock()
+	invocation.Go()
+}
+
+// letGo holds a lease no longer, without a word.
+func (e *executor) letGo(lease run.Lease) {
+	e.outbox.forget(lease)
+	e.outbox.freeSlot()
+}
+
+func (e *executor) machineOf(message *pb.Invocation) *replay.Machine {
+	journal := make([]replay.Entry, len(message.GetJournal()))
+	for index, entry := range message.GetJournal() {
+		journal[index] = *codec.DecodeEntry(entry)
+	}
+	return replay.NewMachine(replay.MachineOpts{
+		RunID: message.GetRunId(), Epoch: message.GetEpoch(), Traceparent: message.GetTraceparent(), Journal: journal,
+		StepsMax: e.Limits().RunStepsMax, InOrder: true,
+	})
+}
