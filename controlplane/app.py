@@ -40,7 +40,7 @@ from controlplane.rpc.questions import Questions
 from controlplane.rpc.runs import RunService
 from controlplane.rpc.send_events import EventService
 from controlplane.rpc.server import RpcServer, Services, Tls
-from controlplane.rpc.stream_work import WorkService
+from controlplane.rpc.work import WorkService
 from controlplane.store.interface import Store
 from controlplane.store.sqlite.open import SqliteStore
 from controlplane.telemetry import logs

@@ -62,6 +62,10 @@ _FRAME_SLACK: Final = 128 * KIB
 VIOLATIONS_MAX: Final = 20
 #: A worker's stream has to begin with its hello within so long.
 HELLO_TIMEOUT: Final = 10 * SECOND
+#: A poll may ask the server to wait so long: what lies between them cuts idle calls off after about a minute.
+POLL_WAIT_MAX: Final = 60 * SECOND
+#: Invocations of one poll, and reports and leases of one call.
+CALL_ITEMS_MAX: Final = 1_000
 #: A worker has to take a frame within so long.
 FRAME_TAKEN_TIMEOUT: Final = 20 * SECOND
 #: What may wait to be sent to one worker. A turn hands out journals of 64 MiB at the most.

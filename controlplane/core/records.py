@@ -268,7 +268,7 @@ class TimerRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """One StreamWork stream of one worker, and until when its leases stand without another sign of life."""
+    """One stream of one worker, or its polls, and until when its leases stand without another sign of life."""
 
     id: str
     namespace: str
@@ -278,6 +278,8 @@ class SessionRow(NamedTuple):
     language: str
     connected_at: int
     expires_at: int
+    is_poller: bool = False
+    """Whether it takes its work by polls: then it is no sign of trouble that it has no stream."""
 
 
 class NewEvent(NamedTuple):

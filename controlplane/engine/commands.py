@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from controlplane.core.definition import Definition, FunctionState
-from controlplane.core.records import Lease, NewEvent, Report
+from controlplane.core.records import Ack, Cancellation, Lease, NewEvent, Report
 from controlplane.engine.outbox import Outbox
 
 
@@ -40,6 +40,16 @@ class Welcomed(NamedTuple):
 
     session_id: str
     resumed: tuple[Lease, ...]
+
+
+class Reported(NamedTuple):
+    """The answer to `ReportOnce`."""
+
+    acks: list[Ack]
+    stop: list[Lease]
+    """Leases it named that do not stand any more."""
+    cancellations: list[Cancellation]
+    """Those of them whose run was cancelled, with why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +170,17 @@ class Connect:
     language: str
     held: tuple[Lease, ...]
     outbox: Outbox
+    is_poller: bool = False
+    """Whether this is one poll of a worker that has no stream: its leases outlive it by the session's time-out."""
+    invocation_limit: int = 0
+    """Credit that is granted with it."""
+    wait: int = 0
+    """How long it is to be without a sign of life at the start, beside the session's time-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnect:
-    """A stream ended: the session's leases stand for the grace time yet, so that the worker can resume them."""
+    """A stream or a poll ended: the session's leases stand for a while yet, so that the worker can resume them."""
 
     session_id: str
 
@@ -184,6 +200,20 @@ class SubmitReports:
     session_id: str
     namespace: str
     reports: tuple[Report, ...]
+    size: int
+    """Bytes, for back-pressure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOnce:
+    """Reports of a single call, in order, which is a sign of life for the leases that it names. Answers `Reported`.
+
+    It belongs to no session: whoever knows a lease may report on it.
+    """
+
+    namespace: str
+    reports: tuple[Report, ...]
+    held: tuple[Lease, ...]
     size: int
     """Bytes, for back-pressure."""
 
@@ -248,6 +278,7 @@ Command: TypeAlias = (
     | Disconnect
     | GrantCredit
     | SubmitReports
+    | ReportOnce
     | Heartbeat
     | Release
     | Drain

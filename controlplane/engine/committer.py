@@ -39,9 +39,9 @@ _IDLE_SECONDS = 2.0
 _STEP_BACK_MAX = 1 * SECOND
 
 
-def rebuild(tx: Tx, *, now: int, session_grace: int) -> Memory:
-    """What memory holds, from the store. Sessions have no stream yet: they get the grace time to come back."""
-    rows = [row._replace(expires_at=now + session_grace) for row in tx.sessions()]
+def rebuild(tx: Tx, *, now: int, settings: Settings) -> Memory:
+    """What memory holds, from the store. Sessions have no stream yet: they get the time to come back."""
+    rows = [row._replace(expires_at=now + settings.patience(row)) for row in tx.sessions()]
     tx.upsert_sessions(rows)
     shapes = WaitShapes(tx.wait_shapes())
     return Memory(FunctionTable(tx.functions()), SessionTable(rows), shapes, Lanes.rebuild(tx))
@@ -118,7 +118,7 @@ class Committer:
 
     def _load(self) -> None:
         with self._store.begin() as tx:
-            memory = rebuild(tx, now=self._tell_time(), session_grace=self._settings.session_grace)
+            memory = rebuild(tx, now=self._tell_time(), settings=self._settings)
             tx.commit()
         self._memory = memory
 

@@ -31,6 +31,7 @@ from controlplane.engine.commands import (
     ReleaseRun,
     ReplayRun,
     ReplayRuns,
+    ReportOnce,
     SendEvents,
     SendSignal,
     SubmitReports,
@@ -118,6 +119,9 @@ def _want(wanted: _Wanted, command: Command, sessions: SessionTable, now: int) -
     match command:
         case SubmitReports():
             _want_reports(wanted, command)
+        case ReportOnce():
+            _want_reports(wanted, command)
+            wanted.runs.update(lease.run_id for lease in command.held)
         case SendEvents():
             namespace = command.namespace
             wanted.event_ids.extend((namespace, event.id) for event in command.events if event.id)
@@ -150,7 +154,7 @@ def _want(wanted: _Wanted, command: Command, sessions: SessionTable, now: int) -
             pass
 
 
-def _want_reports(wanted: _Wanted, command: SubmitReports) -> None:
+def _want_reports(wanted: _Wanted, command: SubmitReports | ReportOnce) -> None:
     for report in command.reports:
         run_id = report.run_id
         wanted.runs.add(run_id)

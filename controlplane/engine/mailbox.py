@@ -55,12 +55,23 @@ class Mailbox:
 
         While this waits its stream is not read, so that back-pressure reaches the worker. Raises `Stopping`.
         """
+        await self._wait_for_room()
+        self._put(command, None)
+
+    async def ask(self, command: Command) -> Any:
+        """Queue a worker's command once there is room for it, and have its answer. Raises `Stopping`.
+
+        Unlike `submit`, this goes on after `close_to_callers`.
+        """
+        await self._wait_for_room()
+        return await asyncio.shield(self._ask(command))
+
+    async def _wait_for_room(self) -> None:
         while not self._closed and not self._has_room():
             self._room.clear()
             await self._room.wait()
         if self._closed:
             raise Stopping("the server is stopping")
-        self._put(command, None)
 
     def close_to_callers(self) -> None:
         """Refuse `submit` from now on; workers may still report what they are at."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from controlplane.core.awaiting import EVENT_INVOKED, give_signal
 from controlplane.core.decision import Incoming
 from controlplane.core.definition import CronTrigger, EventTrigger, FunctionRow, FunctionState
 from controlplane.core.flow import flush_key
-from controlplane.core.records import NewEvent, ReportKind, TimerKind, TimerRow
+from controlplane.core.records import Ack, Lease, NewEvent, Report, ReportKind, TimerKind, TimerRow
 from controlplane.core.requests import SignalRequest
 from controlplane.core.states import ENDED, RunState
 from controlplane.engine.commands import (
@@ -19,6 +19,8 @@ from controlplane.engine.commands import (
     CancelRuns,
     FireTimers,
     ReleaseRun,
+    Reported,
+    ReportOnce,
     SendEvents,
     SendSignal,
     SentEvents,
@@ -28,6 +30,8 @@ from controlplane.engine.commands import (
     TriggerFunction,
 )
 from controlplane.engine.lineage import refuse_lineage
+from controlplane.engine.outbox import Delivery
+from controlplane.engine.session_commands import renew
 from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from controlplane.store.interface import Swept
 
@@ -102,9 +106,27 @@ def send_signal(turn: Turn, command: SendSignal) -> str:
 
 def submit_reports(turn: Turn, command: SubmitReports) -> None:
     """Judge each report, and carry out those that count."""
-    d, session_id, namespace = turn.d, command.session_id, command.namespace
+    _take_reports(turn, command.session_id, command.namespace, command.reports)
+
+
+def report_once(turn: Turn, command: ReportOnce) -> Callable[[], Reported]:
+    """Take the reports of a call, whatever session the leases are of: its acks are the call's, and no session's."""
+    leases = [*command.held, *(Lease(item.run_id, item.epoch) for item in command.reports)]
+    stop, cancellations = renew(turn, command.namespace, leases)
+    asked_by = turn.d.ids.make()
+    _take_reports(turn, asked_by, command.namespace, command.reports)
+
+    def answer() -> Reported:
+        updates = turn.deliveries.pop(asked_by, Delivery()).updates
+        return Reported([update for update in updates if isinstance(update, Ack)], stop, cancellations)
+
+    return answer
+
+
+def _take_reports(turn: Turn, asked_by: str, namespace: str, reports: Sequence[Report]) -> None:
+    d = turn.d
     runs, entries, updates = d.runs, d.entries, d.updates
-    for item in command.reports:
+    for item in reports:
         run = runs.get(item.run_id)
         entry = entries.get((item.run_id, item.step_key)) if item.step_key else None
         ack = report.judge(item, namespace, run, entry, d.limits)
@@ -114,7 +136,7 @@ def submit_reports(turn: Turn, command: SubmitReports) -> None:
             else:
                 ack = advance.carry_out(d, item, run)
         if ack is not None:
-            updates.append((session_id, ack))
+            updates.append((asked_by, ack))
 
 
 def fire_timers(turn: Turn, _command: FireTimers) -> int:  # noqa: C901 one flat case a kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controlplane.core import lifecycle
-from controlplane.core.records import Lease, RunRow, SessionRow
+from controlplane.core.records import Cancellation, Lease, RunRow, SessionRow
 from controlplane.core.states import RunState
 from controlplane.engine.commands import (
     Connect,
@@ -22,6 +22,8 @@ from controlplane.engine.sessions import Session, instance_of
 from controlplane.errors import FieldViolation, InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from controlplane.engine.turn import Turn
 
 
@@ -36,7 +38,8 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
         command.sdk,
         command.language,
         turn.now,
-        turn.now + turn.settings.session_timeout,
+        turn.now + turn.settings.session_timeout + command.wait,
+        command.is_poller,
     )
     before = turn.sessions.of_instance(instance_of(row))
     resumed = []
@@ -47,19 +50,21 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
             resumed.append(lease)
     if before is not None:
         _end_session(turn, before, CLOSED_SUPERSEDED)
-    turn.sessions.add(Session(row, function_keys, command.outbox, brought=frozenset(resumed)))
+    turn.sessions.add(
+        Session(row, function_keys, command.outbox, command.invocation_limit, brought=frozenset(resumed)),
+    )
     turn.session_rows[row.id] = row
     return Welcomed(row.id, tuple(resumed))
 
 
 def disconnect(turn: Turn, command: Disconnect) -> None:
-    """Keep the session's leases for the grace time; a session without any ends at once."""
+    """Keep the session's leases for a while; a session without any ends at once."""
     session = turn.sessions.edit(command.session_id)
     if session is None:
         return
     session.outbox = None
     if _leased(turn, command.session_id):
-        _set_expiry(turn, session, turn.now + turn.settings.session_grace)
+        _set_expiry(turn, session, turn.now + turn.settings.patience(session.row))
     else:
         _end_session(turn, command.session_id, "")
 
@@ -126,6 +131,35 @@ def expire_sessions(turn: Turn, _command: ExpireSessions) -> int:
     for session_id in expired:
         _end_session(turn, session_id, CLOSED_SILENT)
     return len(expired)
+
+
+def renew(turn: Turn, namespace: str, leases: Iterable[Lease]) -> tuple[list[Lease], list[Cancellation]]:
+    """Take a sign of life of single leases; which of them do not stand any more, and which of these were cancelled.
+
+    A session with a stream has heartbeats of its own, which tell of all its leases: it is left as it is.
+    """
+    stop, cancellations = [], []
+    for lease in dict.fromkeys(leases):
+        run = _held_run(turn, lease, namespace)
+        if run is None:
+            stop.append(lease)
+            cancellations += _cancellation(turn, lease, namespace)
+            continue
+        session = turn.sessions.get(run.session_id or "")
+        if session is not None and session.outbox is None:
+            renewed = turn.sessions.edit(session.row.id) or session
+            _set_expiry(turn, renewed, turn.now + turn.settings.session_timeout)
+    return stop, cancellations
+
+
+def _cancellation(turn: Turn, lease: Lease, namespace: str) -> list[Cancellation]:
+    """Why its run was ended from outside, if it was so while this lease stood."""
+    run = turn.d.runs.get(lease.run_id)
+    if run is None or run.namespace != namespace or run.epoch != lease.epoch or run.failure is None:
+        return []
+    if run.state is not RunState.CANCELLED:
+        return []
+    return [Cancellation(run.id, run.epoch, run.failure.message)]
 
 
 def _function_keys(turn: Turn, command: Connect) -> frozenset[int]:

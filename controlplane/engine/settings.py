@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controlplane.core.limits import HOUR, SECOND, Limits
+from controlplane.core.records import SessionRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +23,7 @@ class Settings:
     """After so long without its stream, a session's runs are given to others."""
     turn_commands_max: int = 2_000
     """Commands decided in one transaction."""
+
+    def patience(self, session: SessionRow) -> int:
+        """For how long the leases of a session stand that has neither a stream nor a poll now."""
+        return self.session_timeout if session.is_poller else self.session_grace

@@ -29,23 +29,23 @@ _EVENT_ID_BYTES: Final = 264
 #: A character has up to four bytes.
 _CHARACTER_BYTES: Final = 4
 #: Left free in each frame.
-_SLACK_BYTES: Final = 1024
+SLACK_BYTES: Final = 1024
 
 
 def frames_of(deliveries: Iterable[Delivery], bytes_max: int) -> Iterator[Frame]:
     """The frames for these deliveries, in an order that keeps what each of them means."""
-    room = bytes_max - _SLACK_BYTES
+    room = bytes_max - SLACK_BYTES
     for delivery in _merge(deliveries):
         for acks, resolutions in _rounds(delivery.updates):
-            yield from _acks(acks, room)
+            yield from ack_frames(acks, room)
             yield from _resolutions(resolutions, room)
         yield from _cancellations(delivery.cancellations, room)
         if delivery.heartbeat_stop is not None:
             frame = Frame()
             frame.heartbeat_ack.SetInParent()
-            _add_leases(frame.heartbeat_ack.stop, delivery.heartbeat_stop)
+            add_leases(frame.heartbeat_ack.stop, delivery.heartbeat_stop)
             yield frame
-        yield from _invocations(delivery.invocations, room)
+        yield from invocation_frames(delivery.invocations, room)
         if delivery.drained is not None:
             yield Frame(drain_ack=work_pb2.DrainAck(invocation_count=delivery.drained))
 
@@ -66,15 +66,19 @@ def weight_of(delivery: Delivery) -> int:
 def welcome_frame(welcomed: Welcomed, settings: Settings, server: str) -> Frame:
     """The server's terms."""
     frame = Frame()
-    welcome = frame.welcome
+    fill_welcome(frame.welcome, welcomed, settings, server)
+    return frame
+
+
+def fill_welcome(welcome: work_pb2.Welcome, welcomed: Welcomed, settings: Settings, server: str) -> None:
+    """Write the server's terms into a message."""
     welcome.session_id = welcomed.session_id
     set_duration(welcome.heartbeat_interval, settings.heartbeat_interval)
     set_duration(welcome.session_timeout, settings.session_timeout)
-    _add_leases(welcome.resumed, welcomed.resumed)
+    add_leases(welcome.resumed, welcomed.resumed)
     for field in work_pb2.Limits.DESCRIPTOR.fields:
         setattr(welcome.limits, field.name, getattr(settings.limits, field.name))
     welcome.server = server
-    return frame
 
 
 def drain_frame(reason: str) -> Frame:
@@ -130,7 +134,16 @@ def _rounds(updates: Sequence[Ack | Resolution]) -> list[tuple[list[Ack], list[R
     return rounds
 
 
-def _acks(acks: Sequence[Ack], room: int) -> Iterator[Frame]:
+def add_cancellation(
+    messages: RepeatedCompositeFieldContainer[work_pb2.Cancellation], cancellation: Cancellation
+) -> None:
+    """Write one cancellation."""
+    run_id, epoch, reason = cancellation
+    messages.add(run_id=run_id, epoch=epoch, reason=reason)
+
+
+def ack_frames(acks: Sequence[Ack], room: int) -> Iterator[Frame]:
+    """Answers to reports, in their order."""
     frame, weight = Frame(), 0
     for run_id, epoch, step_key, status, entry, reason, text in acks:
         item = _ACK_BYTES
@@ -175,21 +188,19 @@ def _resolutions(resolutions: Sequence[Resolution], room: int) -> Iterator[Frame
 
 def _cancellations(cancellations: Sequence[Cancellation], room: int) -> Iterator[Frame]:
     frame, weight = Frame(), 0
-    for run_id, epoch, reason in cancellations:
-        item = _ITEM_BYTES + _CHARACTER_BYTES * len(reason)
+    for cancellation in cancellations:
+        item = _ITEM_BYTES + _CHARACTER_BYTES * len(cancellation.reason)
         if weight and weight + item > room:
             yield frame
             frame, weight = Frame(), 0
         weight += item
-        message = frame.cancellations.cancellations.add()
-        message.run_id = run_id
-        message.epoch = epoch
-        message.reason = reason
+        add_cancellation(frame.cancellations.cancellations, cancellation)
     if weight:
         yield frame
 
 
-def _invocations(invocations: Sequence[Invocation], room: int) -> Iterator[Frame]:
+def invocation_frames(invocations: Sequence[Invocation], room: int) -> Iterator[Frame]:
+    """Invocations, in their order. One that is too large for a frame has one to itself, and parts of its journal follow."""
     frame, weight = Frame(), 0
     for invocation in invocations:
         own = _ITEM_BYTES * 2
@@ -262,7 +273,8 @@ def _part_frame(invocation: Invocation, entries: Sequence[JournalRow]) -> Frame:
     return frame
 
 
-def _add_leases(messages: RepeatedCompositeFieldContainer[work_pb2.Lease], leases: Iterable[Lease]) -> None:
+def add_leases(messages: RepeatedCompositeFieldContainer[work_pb2.Lease], leases: Iterable[Lease]) -> None:
+    """Write leases."""
     for run_id, epoch in leases:
         messages.add(run_id=run_id, epoch=epoch)
 

@@ -1,4 +1,4 @@
-"""WorkService: one stream of one worker is its session.
+"""StreamWork: one stream of one worker is its session.
 
 Frames go in as commands: a full mailbox is waited for, and meanwhile the stream is not read. However a stream ends, the
 engine is told.
@@ -7,13 +7,10 @@ engine is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
-from typing_extensions import override
 
 from controlplane.core.limits import SECOND
 from controlplane.engine.commands import (
@@ -27,93 +24,24 @@ from controlplane.engine.commands import (
     SubmitReports,
     Welcomed,
 )
-from controlplane.engine.mailbox import Mailbox
-from controlplane.engine.settings import Settings
 from controlplane.errors import FailedPrecondition, SteplaneError, Stopping, TimedOut
-from controlplane.gen.steplane.v1 import work_pb2, work_pb2_grpc
+from controlplane.gen.steplane.v1 import work_pb2
 from controlplane.rpc import validate
 from controlplane.rpc.frames import welcome_frame
 from controlplane.rpc.reports import leases_of, reports_of
-from controlplane.rpc.stream_outbox import Patience, StreamOutbox
+from controlplane.rpc.stream_outbox import StreamOutbox
+from controlplane.rpc.work_terms import STOPPING, Terms
 
 log = structlog.get_logger(__name__)
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Frame: TypeAlias = work_pb2.StreamWorkRequest
 
-_STOPPING: Final = "the server is stopping; connect again"
 
-
-class WorkService(work_pb2_grpc.WorkServiceServicer):
-    """Gives work out."""
-
-    def __init__(
-        self,
-        *,
-        mailbox: Mailbox,
-        settings: Settings,
-        clock: Callable[[], int],
-        version: str,
-        patience: Patience | None = None,
-    ) -> None:
-        self._terms = _Terms(
-            mailbox=mailbox,
-            settings=settings,
-            clock=clock,
-            server=f"steplane/{version}",
-            patience=patience if patience is not None else Patience(),
-        )
-        self._streams: set[_Stream] = set()
-        self._is_draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    @override
-    async def StreamWork(self, request_iterator: object, context: _Context) -> None:
-        if self._is_draining:
-            raise Stopping(_STOPPING)
-        stream = _Stream(self._terms, context)
-        self._streams.add(stream)
-        self._idle.clear()
-        try:
-            await stream.run()
-        finally:
-            self._streams.discard(stream)
-            if not self._streams:
-                self._idle.set()
-
-    def drain(self) -> None:
-        """Tell every worker that the server is going away, give them nothing more, and take no new streams."""
-        self._is_draining = True
-        for stream in self._streams:
-            stream.drain()
-
-    async def wait_idle(self) -> None:
-        """Return once no stream is open."""
-        await self._idle.wait()
-
-    def close(self) -> None:
-        """End every stream."""
-        self._is_draining = True
-        for stream in self._streams:
-            stream.close()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Terms:
-    """What all streams share."""
-
-    mailbox: Mailbox
-    settings: Settings
-    clock: Callable[[], int]
-    server: str
-    patience: Patience
-
-
-class _Stream:
+class Stream:
     """One stream, from its hello to its end."""
 
-    def __init__(self, terms: _Terms, context: _Context) -> None:
+    def __init__(self, terms: Terms, context: _Context) -> None:
         self._terms = terms
         self._mailbox = terms.mailbox
         self._context = context
@@ -125,6 +53,7 @@ class _Stream:
         self._is_draining = False
 
     async def run(self) -> None:
+        """Talk with the worker until either side ends the stream."""
         hello = await self._read_hello()
         welcomed = await self._connect(hello)
         self._session_id = welcomed.session_id
@@ -133,7 +62,7 @@ class _Stream:
         reason = "the stream broke"
         try:
             if self._is_draining:
-                self._order(Drain(session_id=self._session_id))
+                self._terms.order(Drain(session_id=self._session_id))
             await self._outbox.send(welcome_frame(welcomed, self._terms.settings, self._terms.server))
             await self._talk()
             reason = "the worker left"
@@ -141,17 +70,19 @@ class _Stream:
             reason = str(error)
             raise
         finally:
-            self._order(Disconnect(session_id=self._session_id))
+            self._terms.order(Disconnect(session_id=self._session_id))
             logger.info("worker_disconnected", reason=reason)
 
     def drain(self) -> None:
+        """Tell the worker that the server is going away."""
         self._is_draining = True
-        self._outbox.tell_server_drain(_STOPPING)
+        self._outbox.tell_server_drain(STOPPING)
         if self._session_id:
-            self._order(Drain(session_id=self._session_id))
+            self._terms.order(Drain(session_id=self._session_id))
 
     def close(self) -> None:
-        self._outbox.break_off(Stopping(_STOPPING))
+        """End the stream."""
+        self._outbox.break_off(Stopping(STOPPING))
 
     async def _read_hello(self) -> work_pb2.Hello:
         seconds = self._terms.patience.hello_timeout / SECOND
@@ -190,7 +121,7 @@ class _Stream:
     def _disconnect_unheard(self, answer: asyncio.Future[Welcomed]) -> None:
         """The worker left before it was welcome: the session is there all the same."""
         if not answer.cancelled() and answer.exception() is None:
-            self._order(Disconnect(session_id=answer.result().session_id))
+            self._terms.order(Disconnect(session_id=answer.result().session_id))
 
     async def _talk(self) -> None:
         reading = asyncio.create_task(self._read())
@@ -240,13 +171,3 @@ class _Stream:
             case _:
                 log.debug("frame_ignored", session_id=session_id)
                 return None
-
-    def _order(self, command: Command) -> None:
-        """Submit what must be done, and leave it to itself."""
-        self._mailbox.submit_internal(command).add_done_callback(_forget)
-
-
-def _forget(answer: asyncio.Future[Any]) -> None:
-    """Look at an answer, so that asyncio does not complain that nobody did."""
-    if not answer.cancelled():
-        answer.exception()

@@ -34,7 +34,7 @@ from controlplane.rpc.runs import RunService
 from controlplane.rpc.send_events import EventService
 from controlplane.rpc.server import RpcServer, Services
 from controlplane.rpc.stream_outbox import Patience
-from controlplane.rpc.stream_work import WorkService
+from controlplane.rpc.work import WorkService
 from controlplane.store.interface import RunFilter, Store
 from controlplane.store.sqlite.open import SqliteStore
 

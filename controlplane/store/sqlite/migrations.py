@@ -84,6 +84,12 @@ def m0002_whole_function_model(database: Database) -> None:
     _flow(database)
 
 
+@MIGRATIONS()
+def m0003_pollers(database: Database) -> None:
+    """Sessions of workers that poll: their leases stand without a stream."""
+    database.execute("ALTER TABLE sessions ADD COLUMN is_poller INTEGER NOT NULL DEFAULT 0")
+
+
 def _run_events(database: Database) -> None:
     # The first event of a batch stands in its run; these are the others.
     _create_without_rowid(

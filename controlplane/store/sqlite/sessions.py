@@ -8,7 +8,7 @@ from controlplane.core.records import SessionRow
 from controlplane.store.sqlite.connection import Connection
 from controlplane.store.sqlite.statement import Many, fetch
 
-_COLUMNS = "id, namespace, app_id, instance_id, sdk, language, connected_at, expires_at"
+_COLUMNS = "id, namespace, app_id, instance_id, sdk, language, connected_at, expires_at, is_poller"
 _SET = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:])
 
 SESSIONS_ALL = f"""-- The whole table, in the order of its primary key.
@@ -17,7 +17,7 @@ SELECT {_COLUMNS} FROM sessions ORDER BY id"""
 SESSIONS_UPSERT = Many(
     f"""-- By primary key.
     INSERT INTO sessions ({_COLUMNS}) VALUES {{rows}} ON CONFLICT (id) DO UPDATE SET {_SET}""",
-    "(?, ?, ?, ?, ?, ?, ?, ?)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 
 SESSIONS_DELETE = Many(

@@ -40,6 +40,16 @@ class WorkServiceStub:
                 request_serializer=steplane_dot_v1_dot_work__pb2.StreamWorkRequest.SerializeToString,
                 response_deserializer=steplane_dot_v1_dot_work__pb2.StreamWorkResponse.FromString,
                 _registered_method=True)
+        self.PollWork = channel.unary_unary(
+                '/steplane.v1.WorkService/PollWork',
+                request_serializer=steplane_dot_v1_dot_work__pb2.PollWorkRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_work__pb2.PollWorkResponse.FromString,
+                _registered_method=True)
+        self.Report = channel.unary_unary(
+                '/steplane.v1.WorkService/Report',
+                request_serializer=steplane_dot_v1_dot_work__pb2.ReportRequest.SerializeToString,
+                response_deserializer=steplane_dot_v1_dot_work__pb2.ReportResponse.FromString,
+                _registered_method=True)
 
 
 class WorkServiceServicer:
@@ -60,6 +70,29 @@ class WorkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PollWork(self, request, context):
+        """The same for workers without streams: waits until there is work, or until the wait is over, and then has no
+        invocations. What it hands out is the worker's until its session is silent for longer than welcome's
+        session_timeout: a poll or a Report is a sign of life. One call at a time of each worker.
+
+        Errors: INVALID_ARGUMENT (a bad hello or bad bounds), UNAVAILABLE (the server is stopping), ABORTED (the worker
+        polled again, or opened a stream), RESOURCE_EXHAUSTED (the server is saturated).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Report(self, request, context):
+        """Reports of one call, each answered after its commit, and a sign of life for every lease that it names. A lease may be
+        reported on here whether a poll or a stream took it.
+
+        Errors: INVALID_ARGUMENT (nothing to report, or too much), UNAVAILABLE (the server is stopping). Nothing that is
+        wrong with one report fails the call: it is told in that report's ack.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +100,16 @@ def add_WorkServiceServicer_to_server(servicer, server):
                     servicer.StreamWork,
                     request_deserializer=steplane_dot_v1_dot_work__pb2.StreamWorkRequest.FromString,
                     response_serializer=steplane_dot_v1_dot_work__pb2.StreamWorkResponse.SerializeToString,
+            ),
+            'PollWork': grpc.unary_unary_rpc_method_handler(
+                    servicer.PollWork,
+                    request_deserializer=steplane_dot_v1_dot_work__pb2.PollWorkRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_work__pb2.PollWorkResponse.SerializeToString,
+            ),
+            'Report': grpc.unary_unary_rpc_method_handler(
+                    servicer.Report,
+                    request_deserializer=steplane_dot_v1_dot_work__pb2.ReportRequest.FromString,
+                    response_serializer=steplane_dot_v1_dot_work__pb2.ReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -97,6 +140,60 @@ class WorkService:
             '/steplane.v1.WorkService/StreamWork',
             steplane_dot_v1_dot_work__pb2.StreamWorkRequest.SerializeToString,
             steplane_dot_v1_dot_work__pb2.StreamWorkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PollWork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.WorkService/PollWork',
+            steplane_dot_v1_dot_work__pb2.PollWorkRequest.SerializeToString,
+            steplane_dot_v1_dot_work__pb2.PollWorkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Report(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steplane.v1.WorkService/Report',
+            steplane_dot_v1_dot_work__pb2.ReportRequest.SerializeToString,
+            steplane_dot_v1_dot_work__pb2.ReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

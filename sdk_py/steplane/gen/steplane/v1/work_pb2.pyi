@@ -39,6 +39,46 @@ ACK_STATUS_STALE_EPOCH: AckStatus
 ACK_STATUS_RUN_ENDED: AckStatus
 ACK_STATUS_REJECTED: AckStatus
 
+class PollWorkRequest(_message.Message):
+    __slots__ = ("hello", "max_invocations", "wait")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    MAX_INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    max_invocations: int
+    wait: _duration_pb2.Duration
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., max_invocations: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class PollWorkResponse(_message.Message):
+    __slots__ = ("welcome", "invocations", "cancellations")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLATIONS_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    invocations: _containers.RepeatedCompositeFieldContainer[Invocation]
+    cancellations: _containers.RepeatedCompositeFieldContainer[Cancellation]
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., invocations: _Optional[_Iterable[_Union[Invocation, _Mapping]]] = ..., cancellations: _Optional[_Iterable[_Union[Cancellation, _Mapping]]] = ...) -> None: ...
+
+class ReportRequest(_message.Message):
+    __slots__ = ("namespace", "reports", "held")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    reports: _containers.RepeatedCompositeFieldContainer[Report]
+    held: _containers.RepeatedCompositeFieldContainer[Lease]
+    def __init__(self, namespace: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., held: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ...) -> None: ...
+
+class ReportResponse(_message.Message):
+    __slots__ = ("acks", "stop", "cancellations")
+    ACKS_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    CANCELLATIONS_FIELD_NUMBER: _ClassVar[int]
+    acks: _containers.RepeatedCompositeFieldContainer[Ack]
+    stop: _containers.RepeatedCompositeFieldContainer[Lease]
+    cancellations: _containers.RepeatedCompositeFieldContainer[Cancellation]
+    def __init__(self, acks: _Optional[_Iterable[_Union[Ack, _Mapping]]] = ..., stop: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., cancellations: _Optional[_Iterable[_Union[Cancellation, _Mapping]]] = ...) -> None: ...
+
 class StreamWorkRequest(_message.Message):
     __slots__ = ("hello", "credit", "reports", "heartbeat", "release", "drain")
     HELLO_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,45 @@
+"""Report: reports of a single call, which no session is needed for: the leases that it names are all it takes."""
+
+from __future__ import annotations
+
+from controlplane.core.limits import CALL_ITEMS_MAX
+from controlplane.engine.commands import Reported, ReportOnce
+from controlplane.errors import FieldViolation
+from controlplane.gen.steplane.v1 import work_pb2
+from controlplane.rpc import validate
+from controlplane.rpc.frames import SLACK_BYTES, ack_frames, add_cancellation, add_leases
+from controlplane.rpc.reports import leases_of, reports_of
+from controlplane.rpc.work_terms import Terms
+
+
+async def report(terms: Terms, request: work_pb2.ReportRequest) -> work_pb2.ReportResponse:
+    """Have the reports judged, and answer once they are on disk."""
+    found: validate.Violations = []
+    namespace = validate.namespace_of(request.namespace, found)
+    _check_counts(request, found)
+    validate.refuse(found)
+    limits = terms.settings.limits
+    told: Reported = await terms.mailbox.ask(
+        ReportOnce(
+            namespace=namespace,
+            reports=reports_of(request.reports, limits, terms.clock()),
+            held=leases_of(request.held),
+            size=request.ByteSize(),
+        )
+    )
+    response = work_pb2.ReportResponse()
+    add_leases(response.stop, told.stop)
+    for cancellation in told.cancellations:
+        add_cancellation(response.cancellations, cancellation)
+    if told.acks:
+        frame = next(ack_frames(told.acks, limits.frame_bytes_max - response.ByteSize() - SLACK_BYTES))
+        response.acks.extend(frame.acks.acks)
+    return response
+
+
+def _check_counts(request: work_pb2.ReportRequest, found: validate.Violations) -> None:
+    if not request.reports and not request.held:
+        found.append(FieldViolation("reports", "must have at least one report, unless held names a lease to renew"))
+    for field, count in (("reports", len(request.reports)), ("held", len(request.held))):
+        if count > CALL_ITEMS_MAX:
+            found.append(FieldViolation(field, f"has {count} items; a call has {CALL_ITEMS_MAX} at most"))
