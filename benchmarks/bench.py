@@ -1,7 +1,8 @@
 """`make bench`: measures throughput, latency and memory, and writes them to RESULTS.md and results.json.
 
-Server, worker and load are a process each. Every figure is the median of several rounds, as machines are noisy; with
-`--yardstick FOLDER` the program `FOLDER/run PYTHON RUNS`, which prints one line of JSON, is measured in turn with them.
+Server, worker and load are a process each. Every figure is the median of several rounds, as machines are noisy. The workers
+of the other SDKs are measured in turn with the Python one, where node and go are installed; and so is, with
+`--yardstick FOLDER`, the program `FOLDER/run PYTHON RUNS`, which prints one line of JSON.
 `--scale 0.01` tries the harness with a hundredth of everything, and `--profile` tells where server and worker spend their
 time instead; both write nothing.
 """
@@ -14,15 +15,16 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measures import Sizes, beside_flow_control, keyed, long_runs, memory, sleeping, waiting
+from benchmarks.measures import Sizes, beside_flow_control, keyed, long_runs, memory, sleeping, two_step_runs, waiting
 from benchmarks.sampling import profile_table, sampled
 from benchmarks.stage import HERE, Figures, Stage, say
+from benchmarks.workers import built
 
 
 def main() -> None:
@@ -33,20 +35,11 @@ def main() -> None:
         profile(sizes)
         return
     results: dict[str, Any] = {}
-    rounds: list[Figures] = []
-    yardstick: list[Figures] = []
-    for number in range(options.rounds):
-        say(f"two-step runs, round {number + 1} of {options.rounds}")
-        with Stage() as stage:
-            rounds.append(stage.load("bench/two", sizes.runs, latencies=sizes.latencies))
-        if options.yardstick:
-            say("the yardstick")
-            command = [str(options.yardstick / "run"), sys.executable, str(sizes.runs)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            yardstick.append(json.loads(done.stdout.splitlines()[-1]))
-    results["two_step_runs"] = medians(rounds)
-    if yardstick:
-        results["yardstick"] = medians(yardstick)
+    with built() as workers:
+        rounds = [each_worker(sizes, workers, options.yardstick) for _ in counted(options.rounds)]
+    for name in rounds[0]:
+        results[name] = medians([each[name] for each in rounds])
+    if options.yardstick:
         results["ratio_to_yardstick"] = {
             name: results["two_step_runs"][name] / value for name, value in results["yardstick"].items()
         }
@@ -79,6 +72,30 @@ def profile(sizes: Sizes) -> None:
             stage.load("bench/two", 2 * sizes.runs)
         for name, found in profiles.items():
             print("\n".join(profile_table(name, found)))
+
+
+def counted(rounds: int) -> Iterator[int]:
+    """So many rounds, told as they begin."""
+    for number in range(1, rounds + 1):
+        say(f"two-step runs, round {number} of {rounds}")
+        yield number
+
+
+def each_worker(sizes: Sizes, workers: Mapping[str, Sequence[str]], yardstick: Path | None) -> dict[str, Figures]:
+    """Two-step runs with the Python worker, the others, and the yardstick, one after the other."""
+    plain = two_step_runs(sizes)
+    figures = {"two_step_runs": plain}
+    for language, command in workers.items():
+        say(f"the same with the {language} worker")
+        found = two_step_runs(sizes, command)
+        ratio = found["runs_per_second"] / plain["runs_per_second"]
+        figures[f"{language}_worker"] = {**found, "ratio_to_python": ratio}
+    if yardstick:
+        say("the yardstick")
+        command = [str(yardstick / "run"), sys.executable, str(sizes.runs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        figures["yardstick"] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def medians(rounds: list[Figures]) -> Figures:

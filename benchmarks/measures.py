@@ -1,9 +1,10 @@
-"""What is measured beside the two-step runs: each takes a stage of its own, and gives its figures."""
+"""What is measured: each takes a stage of its own, and gives its figures."""
 
 import statistics
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.stage import Figures, Stage, say
+from benchmarks.stage import PYTHON_WORKER, Figures, Stage, say
 
 
 class Sizes(NamedTuple):
@@ -23,6 +24,13 @@ class Sizes(NamedTuple):
         return Sizes(
             runs, max(latencies, 10), sleepers, max(many_runs, 10), max(steps, 1_000), max(waiters, 200), max(keys, 10)
         )
+
+
+def two_step_runs(sizes: Sizes, worker: Sequence[str] = PYTHON_WORKER) -> Figures:
+    """What the least durable run costs, with this worker."""
+    with Stage(worker) as stage:
+        figures = stage.load("bench/two", sizes.runs, latencies=sizes.latencies)
+        return {**figures, "worker_mebibytes": stage.worker_mebibytes()}
 
 
 def sleeping(sizes: Sizes) -> Figures:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 SLOTS = 500
+PYTHON_WORKER = (sys.executable, str(HERE / "worker.py"))
 
 Figures = dict[str, float]
 
@@ -20,7 +22,9 @@ Figures = dict[str, float]
 class Stage:
     """A server with a fresh file, a worker, and a load generator."""
 
-    def __init__(self, *, slots: int = SLOTS) -> None:
+    def __init__(self, worker: Sequence[str] = PYTHON_WORKER, *, slots: int = SLOTS) -> None:
+        """`worker` is the command that starts the worker; it is given the server's address, and the slots."""
+        self._command = [*worker]
         self._slots = slots
         self._processes: list[subprocess.Popen[str]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="steplane-bench-")
@@ -30,13 +34,13 @@ class Stage:
         folder = Path(self._folder.name)
         ready, database = folder / "address", folder / "steplane.db"
         serve = ["-m", "controlplane", "serve", "--db", str(database), "--listen", "127.0.0.1:0"]
-        self._server = self._start([*serve, "--ready-file", str(ready), "--log-level", "warning"])
+        self._server = self._start([sys.executable, *serve, "--ready-file", str(ready), "--log-level", "warning"])
         wait_until(ready.exists)
         address = ready.read_text().strip()
-        self._worker = self._start([str(HERE / "worker.py"), address, str(self._slots)])
+        self._worker = self._start([*self._command, address, str(self._slots)])
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             wait_until(lambda: connection.execute("SELECT EXISTS (SELECT 1 FROM sessions)").fetchone()[0])
-        self._load = self._start([str(HERE / "load.py"), address, str(database)])
+        self._load = self._start([sys.executable, str(HERE / "load.py"), address, str(database)])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,13 +79,14 @@ class Stage:
 
     def server_mebibytes(self) -> float:
         """The server's resident memory."""
-        with Path(f"/proc/{self._server.pid}/status").open() as lines:
-            return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+        return mebibytes(self._server.pid)
 
-    def _start(self, arguments: list[str]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def worker_mebibytes(self) -> float:
+        """The worker's resident memory."""
+        return mebibytes(self._worker.pid)
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._processes.append(process)
         return process
 
@@ -93,6 +98,12 @@ def cpu_seconds(pid: int) -> float:
     """What a process has used of all processors."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def mebibytes(pid: int) -> float:
+    """The resident memory of a process."""
+    with Path(f"/proc/{pid}/status").open() as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def wait_until(is_met: Any) -> None:
