@@ -1,4 +1,5 @@
 // Generates src/gen from ../proto: `npm run gen`. With --check nothing is written: it fails if src/gen is stale.
+// It needs buf, which `make setup` puts into ../.venv; BUF may name another one.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +16,7 @@ function generate(out) {
     opt: ["target=ts", "import_extension=js"],
   };
   const template = JSON.stringify({ version: "v2", plugins: [plugin] });
-  const buf = join(home, "node_modules", ".bin", "buf");
+  const buf = process.env.BUF ?? join(home, "..", ".venv", "bin", "buf");
   const proto = join(home, "..", "proto");
   execFileSync(buf, ["generate", proto, "--template", template], { stdio: "inherit" });
 }
