@@ -65,7 +65,7 @@ class Driver:
     def restart(self) -> None:
         """Forget what is in memory, as a new process does."""
         with self.store.begin() as tx:
-            self.memory = rebuild(tx, now=self.now, session_grace=self.settings.session_grace)
+            self.memory = rebuild(tx, now=self.now, settings=self.settings)
             tx.commit()
 
     def take(self, *commands: Command) -> list[Turn]:
