@@ -10,6 +10,15 @@ where = @if command -v $(1) >/dev/null; then set -x; $(2); \
   else echo "$@: LEFT OUT what needs $(1), which is not installed"; test -z "$$NOTHING_LEFT_OUT"; fi
 TYPESCRIPT := make --no-print-directory sdk_ts/node_modules/.package-lock.json
 
+# LANG is the locale's variable as well: one of the environment is that, one on make's command line is the demo's language, and
+# then no command may take it for its locale.
+DEMO_LANGUAGE :=
+ifeq ($(origin LANG),command line)
+DEMO_LANGUAGE := $(LANG)
+unexport LANG
+endif
+EMAIL := examples/weekly_email
+
 .DEFAULT_GOAL := help
 .PHONY: help setup proto docs fmt check test test-python test-typescript test-go conformance demo bench crash clean
 
@@ -76,8 +85,17 @@ conformance: $(STAMP) ## the conformance kit against each SDK
 	$(call where,go,(cd sdk_go && go build -o bin/conformance ./conformance) && \
 	  $(BIN)/steplane conformance --no-json --worker sdk_go/bin/conformance)
 
-demo: $(STAMP) ## the first look: fan-out, a killed worker, and the lineage of it all
-	$(BIN)/python examples/weekly_email/demo.py
+demo: $(STAMP) ## the first look: fan-out, a killed worker, and the lineage of it all (LANG=ts|go|all)
+	@$(BIN)/python -m examples.weekly_email.demo $(DEMO_LANGUAGE)
+
+$(EMAIL)/typescript/dist/app.js: sdk_ts/dist/src/index.js $(wildcard $(EMAIL)/typescript/*.*)
+	@echo "Building the program in TypeScript ..."
+	@cd $(EMAIL)/typescript && npm install --loglevel=error --no-audit --no-fund --no-package-lock >/dev/null && \
+	  npm run --silent build
+
+$(EMAIL)/go/bin/weekly_email: $(wildcard $(EMAIL)/go/*.*) $(shell find sdk_go -name '*.go')
+	@echo "Building the program in Go, and the Go SDK ..."
+	@cd $(EMAIL)/go && go build -o bin/weekly_email .
 
 bench: $(STAMP) ## measure, and write benchmarks/RESULTS.md (YARDSTICK=folder: that too; BENCH=--help)
 	$(BIN)/python -m benchmarks.bench $(if $(YARDSTICK),--yardstick $(YARDSTICK)) $(BENCH)
@@ -86,4 +104,4 @@ crash: $(STAMP) ## the long crash tests: more than 100 random kills under load
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-30} $(BIN)/python -m pytest tests/crash --timeout=3600
 
 clean: ## delete what the commands made
-	rm -rf $(VENV) sdk_ts/node_modules sdk_ts/dist sdk_go/bin build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) sdk_ts/node_modules sdk_ts/dist sdk_go/bin $(EMAIL)/typescript/node_modules $(EMAIL)/typescript/dist $(EMAIL)/go/bin build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

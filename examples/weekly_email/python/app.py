@@ -3,9 +3,9 @@
 Every Friday at noon one function fetches all users and sends an event for each; a second one is started by each of these
 events, and writes that user an e-mail in two steps. All of them run side by side, and each is tried again on its own.
 
-    steplane serve                     # in one terminal
-    python examples/weekly_email/app.py   # in another
-    steplane trigger weekly-activity-load-users --wait
+    steplane serve                                # in one terminal
+    python examples/weekly_email/python/app.py    # in another
+    steplane trigger weekly-email-python/weekly-activity-load-users --wait
 """
 
 import asyncio
@@ -15,47 +15,33 @@ import time
 
 import steplane
 
-client = steplane.Steplane(app_id="weekly-email")
+LANGUAGE = "python"
+NAMES = ["Ada", "Barbara", "Claude", "Dora", "Edsger", "Frances", "Grace", "Hedy", "Ivan", "John", "Katie", "Leslie"]
 
-USERS = [
-    {"id": f"u{number}", "name": name}
-    for number, name in enumerate(
-        [
-            "Ada",
-            "Barbara",
-            "Claude",
-            "Dorothy",
-            "Edsger",
-            "Frances",
-            "Grace",
-            "Hedy",
-            "Ivan",
-            "John",
-            "Kathleen",
-            "Leslie",
-        ]
-    )
-]
+client = steplane.Steplane(app_id="weekly-email-python")
 
 
-async def fetch_users() -> list[dict[str, str]]:
-    """Ask the user database."""
+async def fetch_users(languages: list[str]) -> list[dict[str, str]]:
+    """Ask the user database. Of these users one after the other likes one of the languages."""
     note("fetch-users")
-    await asyncio.sleep(0.2)
-    return USERS
+    await asyncio.sleep(0.25)
+    return [
+        {"id": f"u{number}", "name": name, "language": languages[number % len(languages)]}
+        for number, name in enumerate(NAMES)
+    ]
 
 
 async def load_user_data(user_id: str) -> dict[str, int]:
     """Ask for a user's week."""
     note("load-user-data")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.25)
     return {"logins": len(user_id) + int(user_id[1:])}
 
 
 async def send_email(user: dict[str, str], data: dict[str, int]) -> str:
     """Hand an e-mail to the mail server."""
     note("email-user")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.25)
     return f"Hello {user['name']}, you were here {data['logins']} times this week."
 
 
@@ -65,7 +51,9 @@ async def send_email(user: dict[str, str], data: dict[str, int]) -> str:
 )
 async def load_users(ctx: steplane.Context) -> dict[str, int]:
     """Fetch all users, and send an event for each."""
-    users = await ctx.step.run("fetch-users", fetch_users)
+    # Who starts this by hand can ask for users of other languages too: '{"languages": ["python", "go"]}'.
+    languages = ctx.event.data.get("languages", [LANGUAGE])
+    users = await ctx.step.run("fetch-users", fetch_users, languages)
     await ctx.step.send_event(
         "fan-out-weekly-emails",
         [steplane.Event(name="app/weekly-email-activity.send", data={"user": user}) for user in users],
@@ -76,7 +64,11 @@ async def load_users(ctx: steplane.Context) -> dict[str, int]:
 
 @client.create_function(
     fn_id="weekly-activity-send-email",
-    trigger=steplane.TriggerEvent(event="app/weekly-email-activity.send"),
+    trigger=steplane.TriggerEvent(
+        event="app/weekly-email-activity.send",
+        # The programs in the other languages take the other users.
+        expression=f"event.data.user.language == '{LANGUAGE}'",
+    ),
 )
 async def send_reminder(ctx: steplane.Context) -> str:
     """Write one user an e-mail."""
@@ -97,4 +89,4 @@ def note(step: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    client.worker(slots=4).run()
+    client.worker(slots=2).run()
