@@ -61,7 +61,7 @@ class TimedOut(CallerError):
 
 
 class Superseded(CallerError):
-    """A newer stream of the same worker took over."""
+    """A newer stream or poll of the same worker took over."""
 
     reason = "SESSION_SUPERSEDED"
 

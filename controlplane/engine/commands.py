@@ -46,10 +46,11 @@ class Reported(NamedTuple):
     """The answer to `ReportOnce`."""
 
     acks: list[Ack]
+    """One a report, in their order."""
     stop: list[Lease]
-    """Leases it named that do not stand any more."""
+    """Those of the held leases that do not stand any more."""
     cancellations: list[Cancellation]
-    """Those of them whose run was cancelled, with why."""
+    """Of all leases that it named, those whose run was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,12 +171,10 @@ class Connect:
     language: str
     held: tuple[Lease, ...]
     outbox: Outbox
-    is_poller: bool = False
-    """Whether this is one poll of a worker that has no stream: its leases outlive it by the session's time-out."""
+    poll_wait: int | None = None
+    """If this is a poll, and no stream: how long it waits. Its leases outlive it by the session's time-out."""
     invocation_limit: int = 0
     """Credit that is granted with it."""
-    wait: int = 0
-    """How long it is to be without a sign of life at the start, beside the session's time-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +205,7 @@ class SubmitReports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOnce:
-    """Reports of a single call, in order, which is a sign of life for the leases that it names. Answers `Reported`.
+    """Reports of a single call, in order, and a sign of life of the workers whose leases it names. Answers `Reported`.
 
     It belongs to no session: whoever knows a lease may report on it.
     """

@@ -40,7 +40,13 @@ class Mailbox:
 
         Raises `Saturated` if the queue is full, and `Stopping` if the server is.
         """
-        if self._closed or self._closed_to_callers:
+        if self._closed_to_callers:
+            raise Stopping("the server is stopping")
+        return self.submit_report(command)
+
+    def submit_report(self, command: Command) -> asyncio.Future[Any]:
+        """The same for what workers report: it is still taken after `close_to_callers`."""
+        if self._closed:
             raise Stopping("the server is stopping")
         if not self._has_room():
             raise Saturated("the server has as many commands queued as it may; try again in a moment")
@@ -55,23 +61,12 @@ class Mailbox:
 
         While this waits its stream is not read, so that back-pressure reaches the worker. Raises `Stopping`.
         """
-        await self._wait_for_room()
-        self._put(command, None)
-
-    async def ask(self, command: Command) -> Any:
-        """Queue a worker's command once there is room for it, and have its answer. Raises `Stopping`.
-
-        Unlike `submit`, this goes on after `close_to_callers`.
-        """
-        await self._wait_for_room()
-        return await asyncio.shield(self._ask(command))
-
-    async def _wait_for_room(self) -> None:
         while not self._closed and not self._has_room():
             self._room.clear()
             await self._room.wait()
         if self._closed:
             raise Stopping("the server is stopping")
+        self._put(command, None)
 
     def close_to_callers(self) -> None:
         """Refuse `submit` from now on; workers may still report what they are at."""

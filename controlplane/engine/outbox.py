@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from controlplane.core.records import Ack, Cancellation, Invocation, Lease, Resolution
 
 CLOSED_SILENT: Final = "the session was silent for too long"
-CLOSED_SUPERSEDED: Final = "the worker opened a newer stream"
+CLOSED_SUPERSEDED: Final = "the worker opened a newer stream, or polled again"
 
 
 @dataclass(slots=True)

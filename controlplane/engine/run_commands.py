@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,6 @@ from controlplane.engine.commands import (
     TriggerFunction,
 )
 from controlplane.engine.lineage import refuse_lineage
-from controlplane.engine.outbox import Delivery
 from controlplane.engine.session_commands import renew
 from controlplane.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from controlplane.store.interface import Swept
@@ -106,26 +105,24 @@ def send_signal(turn: Turn, command: SendSignal) -> str:
 
 def submit_reports(turn: Turn, command: SubmitReports) -> None:
     """Judge each report, and carry out those that count."""
-    _take_reports(turn, command.session_id, command.namespace, command.reports)
+    session_id, updates = command.session_id, turn.d.updates
+    for ack in _acks(turn, command.namespace, command.reports):
+        updates.append((session_id, ack))
 
 
-def report_once(turn: Turn, command: ReportOnce) -> Callable[[], Reported]:
+def report_once(turn: Turn, command: ReportOnce) -> Reported:
     """Take the reports of a call, whatever session the leases are of: its acks are the call's, and no session's."""
-    leases = [*command.held, *(Lease(item.run_id, item.epoch) for item in command.reports)]
-    stop, cancellations = renew(turn, command.namespace, leases)
-    asked_by = turn.d.ids.make()
-    _take_reports(turn, asked_by, command.namespace, command.reports)
-
-    def answer() -> Reported:
-        updates = turn.deliveries.pop(asked_by, Delivery()).updates
-        return Reported([update for update in updates if isinstance(update, Ack)], stop, cancellations)
-
-    return answer
+    reported = [Lease(item.run_id, item.epoch) for item in command.reports]
+    lost, cancellations = renew(turn, command.namespace, [*command.held, *reported])
+    held = frozenset(command.held)
+    acks = list(_acks(turn, command.namespace, command.reports))
+    return Reported(acks, [lease for lease in lost if lease in held], cancellations)
 
 
-def _take_reports(turn: Turn, asked_by: str, namespace: str, reports: Sequence[Report]) -> None:
+def _acks(turn: Turn, namespace: str, reports: Sequence[Report]) -> Iterator[Ack]:
+    """The answer to each report, which is carried out by then if it counts."""
     d = turn.d
-    runs, entries, updates = d.runs, d.entries, d.updates
+    runs, entries = d.runs, d.entries
     for item in reports:
         run = runs.get(item.run_id)
         entry = entries.get((item.run_id, item.step_key)) if item.step_key else None
@@ -136,7 +133,7 @@ def _take_reports(turn: Turn, asked_by: str, namespace: str, reports: Sequence[R
             else:
                 ack = advance.carry_out(d, item, run)
         if ack is not None:
-            updates.append((asked_by, ack))
+            yield ack
 
 
 def fire_timers(turn: Turn, _command: FireTimers) -> int:  # noqa: C901 one flat case a kind

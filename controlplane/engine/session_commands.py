@@ -1,4 +1,4 @@
-"""What the commands of worker streams do in a turn."""
+"""What the commands of worker streams and polls do in a turn."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
         command.sdk,
         command.language,
         turn.now,
-        turn.now + turn.settings.session_timeout + command.wait,
-        command.is_poller,
+        turn.now + turn.settings.session_timeout + (command.poll_wait or 0),
+        command.poll_wait is not None,
     )
     before = turn.sessions.of_instance(instance_of(row))
     resumed = []
@@ -50,9 +50,8 @@ def connect(turn: Turn, command: Connect) -> Welcomed:
             resumed.append(lease)
     if before is not None:
         _end_session(turn, before, CLOSED_SUPERSEDED)
-    turn.sessions.add(
-        Session(row, function_keys, command.outbox, command.invocation_limit, brought=frozenset(resumed)),
-    )
+    session = Session(row, function_keys, command.outbox, command.invocation_limit, brought=frozenset(resumed))
+    turn.sessions.add(session)
     turn.session_rows[row.id] = row
     return Welcomed(row.id, tuple(resumed))
 
@@ -134,32 +133,29 @@ def expire_sessions(turn: Turn, _command: ExpireSessions) -> int:
 
 
 def renew(turn: Turn, namespace: str, leases: Iterable[Lease]) -> tuple[list[Lease], list[Cancellation]]:
-    """Take a sign of life of single leases; which of them do not stand any more, and which of these were cancelled.
+    """Renew the sessions that these leases are of; which leases do not stand any more, and which of these were cancelled.
 
-    A session with a stream has heartbeats of its own, which tell of all its leases: it is left as it is.
+    A session with a stream has heartbeats of its own, and one with an open poll has all of its time: they are left alone.
     """
-    stop, cancellations = [], []
+    lost, cancellations = [], []
     for lease in dict.fromkeys(leases):
         run = _held_run(turn, lease, namespace)
         if run is None:
-            stop.append(lease)
+            lost.append(lease)
             cancellations += _cancellation(turn, lease, namespace)
             continue
-        session = turn.sessions.get(run.session_id or "")
+        session = turn.sessions.edit(run.session_id or "")
         if session is not None and session.outbox is None:
-            renewed = turn.sessions.edit(session.row.id) or session
-            _set_expiry(turn, renewed, turn.now + turn.settings.session_timeout)
-    return stop, cancellations
+            _set_expiry(turn, session, turn.now + turn.settings.session_timeout)
+    return lost, cancellations
 
 
 def _cancellation(turn: Turn, lease: Lease, namespace: str) -> list[Cancellation]:
-    """Why its run was ended from outside, if it was so while this lease stood."""
+    """Why its run was cancelled, if it was so since this lease began."""
     run = turn.d.runs.get(lease.run_id)
-    if run is None or run.namespace != namespace or run.epoch != lease.epoch or run.failure is None:
+    if run is None or run.namespace != namespace or run.epoch != lease.epoch or run.state is not RunState.CANCELLED:
         return []
-    if run.state is not RunState.CANCELLED:
-        return []
-    return [Cancellation(run.id, run.epoch, run.failure.message)]
+    return [Cancellation(run.id, run.epoch, run.failure.message if run.failure is not None else "")]
 
 
 def _function_keys(turn: Turn, command: Connect) -> frozenset[int]:

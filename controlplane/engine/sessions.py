@@ -16,7 +16,7 @@ from controlplane.engine.outbox import Outbox
 
 @dataclass(slots=True)
 class Session:
-    """One session. Without an outbox it has no stream, and only waits to be resumed or to expire."""
+    """One session. Without an outbox it has no stream and no open poll: it only waits to be resumed or to expire."""
 
     row: SessionRow
     function_keys: frozenset[int] = frozenset()

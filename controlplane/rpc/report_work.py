@@ -16,30 +16,31 @@ async def report(terms: Terms, request: work_pb2.ReportRequest) -> work_pb2.Repo
     """Have the reports judged, and answer once they are on disk."""
     found: validate.Violations = []
     namespace = validate.namespace_of(request.namespace, found)
-    _check_counts(request, found)
+    _check(request, found)
     validate.refuse(found)
     limits = terms.settings.limits
-    told: Reported = await terms.mailbox.ask(
-        ReportOnce(
-            namespace=namespace,
-            reports=reports_of(request.reports, limits, terms.clock()),
-            held=leases_of(request.held),
-            size=request.ByteSize(),
-        )
+    command = ReportOnce(
+        namespace=namespace,
+        reports=reports_of(request.reports, limits, terms.clock()),
+        held=leases_of(request.held),
+        size=request.ByteSize(),
     )
+    # A caller that gives up meanwhile takes nothing back: it is to report again, and is told DUPLICATE.
+    reported: Reported = await terms.mailbox.submit_report(command)
     response = work_pb2.ReportResponse()
-    add_leases(response.stop, told.stop)
-    for cancellation in told.cancellations:
+    add_leases(response.stop, reported.stop)
+    for cancellation in reported.cancellations:
         add_cancellation(response.cancellations, cancellation)
-    if told.acks:
-        frame = next(ack_frames(told.acks, limits.frame_bytes_max - response.ByteSize() - SLACK_BYTES))
+    if reported.acks:
+        frame = next(ack_frames(reported.acks, limits.frame_bytes_max - response.ByteSize() - SLACK_BYTES))
         response.acks.extend(frame.acks.acks)
     return response
 
 
-def _check_counts(request: work_pb2.ReportRequest, found: validate.Violations) -> None:
+def _check(request: work_pb2.ReportRequest, found: validate.Violations) -> None:
     if not request.reports and not request.held:
         found.append(FieldViolation("reports", "must have at least one report, unless held names a lease to renew"))
-    for field, count in (("reports", len(request.reports)), ("held", len(request.held))):
-        if count > CALL_ITEMS_MAX:
-            found.append(FieldViolation(field, f"has {count} items; a call has {CALL_ITEMS_MAX} at most"))
+    if len(request.reports) > CALL_ITEMS_MAX:
+        problem = f"has {len(request.reports)} reports; a call has {CALL_ITEMS_MAX} at most"
+        found.append(FieldViolation("reports", problem))
+    validate.leases(request.held, "held", found)

@@ -91,7 +91,7 @@ class StreamOutbox(Outbox):
                 await self.send(frame)
             self._weight -= weight
             if gathered and gathered[-1].closed:
-                raise _closed(gathered[-1].closed)
+                raise closed_error(gathered[-1].closed)
             if self._server_drain:
                 await self.send(drain_frame(self._server_drain))
                 self._server_drain = ""
@@ -105,5 +105,6 @@ class StreamOutbox(Outbox):
             raise NotReading("the worker does not read its stream") from None
 
 
-def _closed(reason: str) -> SteplaneError:
+def closed_error(reason: str) -> SteplaneError:
+    """What a worker is told whose session the engine closed."""
     return TimedOut(reason) if reason == CLOSED_SILENT else Superseded(reason)

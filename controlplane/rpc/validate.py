@@ -17,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from controlplane.core import cron, expression
 from controlplane.core.ids import is_step_key, is_traceparent
 from controlplane.core.limits import (
+    CALL_ITEMS_MAX,
     DAY,
     DELAYS_MAX,
     EVENT_DELAY_MAX,
@@ -327,3 +328,17 @@ def hello(frame: work_pb2.Hello) -> Violations:
         if text and (problem := text_problem(text, NAME_BYTES_MAX)):
             found.append(FieldViolation(f"hello.{field}", problem))
     return found[:VIOLATIONS_MAX]
+
+
+def leases(messages: Sequence[work_pb2.Lease], field: str, found: Violations) -> None:
+    """Check the leases that a call names."""
+    if len(messages) > CALL_ITEMS_MAX:
+        found.append(FieldViolation(field, f"has {len(messages)} leases; a call has {CALL_ITEMS_MAX} at most"))
+        return
+    for index, lease in enumerate(messages):
+        if problem := text_problem(lease.run_id, ID_BYTES_MAX):
+            found.append(FieldViolation(f"{field}[{index}].run_id", problem))
+        if lease.epoch < 1:
+            found.append(FieldViolation(f"{field}[{index}].epoch", "is required; the first lease of a run has epoch 1"))
+        if len(found) >= VIOLATIONS_MAX:
+            break

@@ -62,8 +62,8 @@ class WorkServiceServicer:
 
         Errors: INVALID_ARGUMENT (a bad hello), FAILED_PRECONDITION (a second hello, or none first), UNAVAILABLE (the
         server is stopping), DEADLINE_EXCEEDED (the session was silent for longer than welcome's session_timeout), ABORTED
-        (the worker opened a newer stream), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server is
-        saturated).
+        (the worker opened a newer stream, or polled), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server
+        is saturated).
         Nothing that is wrong with one item ends the stream: it is told in that item's ack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -71,11 +71,11 @@ class WorkServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PollWork(self, request, context):
-        """The same for workers without streams: waits until there is work, or until the wait is over, and then has no
-        invocations. What it hands out is the worker's until its session is silent for longer than welcome's
-        session_timeout: a poll or a Report is a sign of life. One call at a time of each worker.
+        """The same for workers without streams: it waits until there is work, or the wait is over, and answers with it, or with
+        none. What it hands out is the worker's until that is silent for longer than welcome's session_timeout: polls and
+        Reports are its signs of life. One poll at a time of each instance.
 
-        Errors: INVALID_ARGUMENT (a bad hello or bad bounds), UNAVAILABLE (the server is stopping), ABORTED (the worker
+        Errors: INVALID_ARGUMENT (a bad hello, or bad bounds), UNAVAILABLE (the server is stopping), ABORTED (the worker
         polled again, or opened a stream), RESOURCE_EXHAUSTED (the server is saturated).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,11 +83,12 @@ class WorkServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Report(self, request, context):
-        """Reports of one call, each answered after its commit, and a sign of life for every lease that it names. A lease may be
-        reported on here whether a poll or a stream took it.
+        """Reports in a single call, answered once they are on disk, whether a poll or a stream took their leases. It is also a
+        sign of life of the worker that it names leases of, unless that has an open stream, with heartbeats of its own.
 
-        Errors: INVALID_ARGUMENT (nothing to report, or too much), UNAVAILABLE (the server is stopping). Nothing that is
-        wrong with one report fails the call: it is told in that report's ack.
+        Errors: INVALID_ARGUMENT (nothing to report, too much, or a lease that can't be one), UNAVAILABLE (the server is
+        stopping), RESOURCE_EXHAUSTED (the server is saturated). Nothing that is wrong with one report fails the call: it is
+        told in that report's ack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
