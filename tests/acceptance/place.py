@@ -51,10 +51,14 @@ class Place:
         assert self._server.wait(SECONDS_MAX) == 0
 
     def start_program(self, name: str, *arguments: object) -> subprocess.Popen[bytes]:
-        """Start a worker, and wait until the server knows it."""
-        program = self.start_worker([sys.executable, PROGRAMS / name, *arguments])
+        """Start a worker in Python, and wait until the server knows it."""
+        return self.start_serving([sys.executable, PROGRAMS / name, *arguments])
+
+    def start_serving(self, command: Sequence[object]) -> subprocess.Popen[bytes]:
+        """Start a worker by any command, and wait until the server knows it."""
+        worker = self.start_worker(command)
         wait_until(lambda: any(function["live_sessions"] for function in self.steplane("functions")))
-        return program
+        return worker
 
     def start_worker(self, command: Sequence[object]) -> subprocess.Popen[bytes]:
         """Start a worker by any command."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from controlplane.gen.steplane.v1 import run_pb2
+from tests.acceptance.build import build_go, build_typescript
 from tests.acceptance.place import Place, Tree, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = Path(__file__).with_name("languages")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRIP = "trip-1"
@@ -38,13 +37,11 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sequence[object]]:
     """How the worker of each app is started."""
-    pricing = tmp_path_factory.mktemp("go") / "pricing"
-    _make(["make", "--no-print-directory", "sdk_ts/dist/src/index.js"], ROOT)
-    _make(["go", "build", "-o", str(pricing), "."], LANGUAGES / "pricing")
+    folder = tmp_path_factory.mktemp("built")
     return {
         "travel": [sys.executable, LANGUAGES / "travel.py"],
-        "offers": ["node", LANGUAGES / "offers.mjs"],
-        "pricing": [pricing],
+        "offers": build_typescript(LANGUAGES / "offers.mts", folder),
+        "pricing": build_go(LANGUAGES / "pricing", folder),
     }
 
 
@@ -115,11 +112,6 @@ def test_all_of_it_is_one_tree(tree: Tree) -> None:
 def test_one_trace_goes_through_all_languages(tree: Tree) -> None:
     """Events, runs and steps all have the trace id that the first event came with."""
     assert {traceparent[3:35] for traceparent in tree.traceparents()} == {TRACE}
-
-
-def _make(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _notes(place: Place) -> list[str]:

@@ -1,18 +1,22 @@
 /**
  * The TypeScript app of a trip: makes an offer for each thing that is wanted, and asks the Go app for the price of the hotel.
  *
- * `offers.mjs FOLDER`: a step notes in the folder's file `notes` that its code begins. While there is a file `hold-offers`, the
+ * `offers FOLDER`: a step notes in the folder's file `notes` that its code begins. While there is a file `hold-offers`, the
  * last step of the hotel's offer never ends: whoever made that file kills this process there.
  */
 
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { Steplane } from "../../../sdk_ts/dist/src/index.js";
+import { Steplane } from "steplane";
 
-const folder = process.argv[2];
-const client = new Steplane({ id: "offers" });
+type Events = {
+  "travel/offer.wanted": { kind: string; nights: number };
+};
 
-function note(step) {
+const folder = process.argv[2]!;
+const client = new Steplane<Events>({ id: "offers" });
+
+function note(step: string): void {
   appendFileSync(join(folder, "notes"), `${step}\n`);
 }
 
@@ -23,7 +27,7 @@ client.createFunction(
       note("book-hotel/find");
       return { room: 12, nights: event.data.nights };
     });
-    const price = await step.invoke("price", { function: "pricing/price", data: room });
+    const price = await step.invoke<{ total: number }>("price", { function: "pricing/price", data: room });
     return step.run("confirm", async () => {
       note("book-hotel/confirm");
       if (existsSync(join(folder, "hold-offers"))) await new Promise(() => {});
