@@ -36,7 +36,7 @@ class Program:
         """Bring it up to date. What is made tells so itself: this may take a while."""
         if self.built is None:
             return
-        done = subprocess.run(["make", "--no-print-directory", self.built], cwd=ROOT, check=False)
+        done = subprocess.run(["make", "--silent", self.built], cwd=ROOT, check=False)
         if done.returncode != 0:
             sys.exit(f"the program in {self.title} could not be built: see above")
 
@@ -74,10 +74,9 @@ def chosen(arguments: list[str]) -> list[Program]:
     parser.add_argument("LANG", nargs="?", default="python", choices=CHOICES)
     programs = CHOICES[parser.parse_args(arguments).LANG]
     lacking = [program for program in programs if program.lacks]
-    for program in lacking:
-        print(f"The program in {program.title} needs {' and '.join(program.lacks)}. Install {program.install}")
     if lacking:
-        sys.exit("`make demo` without LANG shows the same in Python alone.")
+        lines = [f"The program in {it.title} needs {' and '.join(it.lacks)}. Install {it.install}" for it in lacking]
+        sys.exit("\n".join([*lines, "`make demo` without LANG shows the same in Python alone."]))
     for program in programs:
         program.build()
     return programs
