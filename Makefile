@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 sdk_ts/node_modules/.package-lock.json: sdk_ts/package-lock.json
 	@echo "Installing the packages of the TypeScript SDK (once) ..."
-	@cd sdk_ts && npm ci --silent --no-audit --no-fund
+	@cd sdk_ts && npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 sdk_ts/dist/src/index.js: sdk_ts/node_modules/.package-lock.json $(shell find sdk_ts/src -name '*.ts')
