@@ -30,6 +30,11 @@ class Session:
     """Leases that the newest heartbeat lacked; those that the next one lacks too were lost."""
 
     @property
+    def is_live(self) -> bool:
+        """Whether its worker is there, as far as anybody knows: one that polls is at work between two of its polls."""
+        return self.outbox is not None or self.row.is_poller
+
+    @property
     def free(self) -> int:
         """How many more invocations it can be sent now."""
         if self.outbox is None or self.is_draining:
@@ -57,7 +62,7 @@ class SessionTable:
         return self._by_instance.get(instance)
 
     def serving(self, function_key: int) -> list[str]:
-        """The sessions with a stream that serve a function; each call begins with the next one."""
+        """The live sessions that serve a function; each call begins with the next one."""
         ids = self._serving.get(function_key)
         if not ids:
             return []
@@ -67,15 +72,11 @@ class SessionTable:
         return list(ids)
 
     def count_serving(self, function_key: int) -> int:
-        """How many sessions with a stream serve a function."""
+        """How many live sessions serve a function."""
         return len(self._serving.get(function_key, ()))
 
-    def served(self) -> Iterable[int]:
-        """The functions that any session with a stream serves."""
-        return self._serving.keys()
-
     def open(self) -> Iterable[Session]:
-        """All sessions, with a stream or without."""
+        """All sessions, live or not."""
         return self._sessions.values()
 
     def expired(self, now: int) -> list[Session]:
@@ -94,7 +95,7 @@ class SessionTable:
 
     def _link(self, session: Session) -> None:
         self._by_instance[instance_of(session.row)] = session.row.id
-        if session.outbox is not None:
+        if session.is_live:
             for key in session.function_keys:
                 self._serving.setdefault(key, {})[session.row.id] = None
 

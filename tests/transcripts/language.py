@@ -31,6 +31,7 @@ from controlplane.engine.commands import (
     Release,
     ReleaseRun,
     ReplayRun,
+    ReportOnce,
     SendEvents,
     SendSignal,
     SetFunctionState,
@@ -188,7 +189,7 @@ def _cancel(line: Line, names: Names) -> Command:
     )
 
 
-def _connect(line: Line, names: Names) -> Command:
+def _connect(line: Line, names: Names, **more: Any) -> Command:
     return Connect(
         namespace=line.option("namespace", "default"),
         app_id=line.option("app", "shop"),
@@ -198,7 +199,13 @@ def _connect(line: Line, names: Names) -> Command:
         language="story/1",
         held=_leases(line.option("held"), names),
         outbox=Stream(),
+        **more,
     )
+
+
+def _poll(line: Line, names: Names) -> Command:
+    wait, most = duration(line.option("wait", "0s")), int(line.option("max", "1"))
+    return _connect(line, names, poll_wait=wait, invocation_limit=most)
 
 
 def _leases(text: str, names: Names) -> tuple[Lease, ...]:
@@ -224,14 +231,24 @@ def _release(line: Line, names: Names) -> Command:
 
 def _report(line: Line, names: Names) -> Command:
     session_id = names.long(line.word())
+    report = _what_happened(line, names)
+    return SubmitReports(
+        session_id=session_id, namespace=line.option("namespace", "default"), reports=(report,), size=1
+    )
+
+
+def _call(line: Line, names: Names) -> Command:
+    reports = (_what_happened(line, names),) if line.words else ()
+    held = _leases(line.option("held"), names)
+    return ReportOnce(namespace=line.option("namespace", "default"), reports=reports, held=held, size=1)
+
+
+def _what_happened(line: Line, names: Names) -> Report:
     lease = _lease(line.word(), names)
     step = "" if line.words[0] in _OUTCOMES else line.word()
     step_key = step if "#" in step or not step else f"{step}#0"
     made = _REPORTS[line.word()](line)
-    report = Report(**{"started_at": START, **made, "run_id": lease.run_id, "epoch": lease.epoch, "step_key": step_key})
-    return SubmitReports(
-        session_id=session_id, namespace=line.option("namespace", "default"), reports=(report,), size=1
-    )
+    return Report(**{"started_at": START, **made, "run_id": lease.run_id, "epoch": lease.epoch, "step_key": step_key})
 
 
 def _failing(kind: ReportKind, line: Line) -> dict[str, Any]:
@@ -287,6 +304,8 @@ _VERBS: dict[str, Callable[[Line, Names], Command]] = {
     "connect": _connect,
     "credit": _credit,
     "report": _report,
+    "poll": _poll,
+    "call": _call,
     "heartbeat": _heartbeat,
     "release": _release,
     "drain": lambda line, names: Drain(session_id=names.long(line.word())),

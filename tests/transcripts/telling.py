@@ -6,9 +6,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from controlplane.core.definition import FunctionRow
-from controlplane.core.records import Ack, AckStatus, EventRow, Invocation, JournalRow, Lease, RunRow, TimerRow
+from controlplane.core.records import (
+    Ack,
+    AckStatus,
+    Cancellation,
+    EventRow,
+    Invocation,
+    JournalRow,
+    Lease,
+    RunRow,
+    TimerRow,
+)
 from controlplane.core.states import RunState, StepKind, StepState
-from controlplane.engine.commands import Command, Connect, Registered, RegisterFunction, SentEvents, Triggered, Welcomed
+from controlplane.engine.commands import (
+    Command,
+    Connect,
+    Registered,
+    RegisterFunction,
+    Reported,
+    SentEvents,
+    Triggered,
+    Welcomed,
+)
 from controlplane.engine.outbox import Delivery
 from controlplane.engine.turn import Turn
 from controlplane.errors import SteplaneError
@@ -95,7 +114,7 @@ class Teller:
             words.append(f"of {told_moment(event.ts)}")
         return " ".join(words)
 
-    def _answer(self, command: Command, answer: Any) -> Iterator[str]:
+    def _answer(self, command: Command, answer: Any) -> Iterator[str]:  # noqa: C901 one flat case a kind
         short = self._names.short
         match answer:
             case SteplaneError():
@@ -115,6 +134,11 @@ class Teller:
             case Welcomed(session_id, resumed):
                 assert isinstance(command, Connect)
                 yield f"session {short('s', session_id)} of {command.instance_id}" + self._leases(" resumes", resumed)
+            case Reported(acks, stop, cancellations):
+                yield from (f"ack {self._ack(ack)}" for ack in acks)
+                if not acks or stop:
+                    yield "renewed" + self._leases(" but stop", stop)
+                yield from (f"cancellation {self._cancellation(told)}" for told in cancellations)
             case Swept(runs, events, _, _):
                 yield f"swept {runs} runs, {events} events"
             case int():
@@ -131,7 +155,7 @@ class Teller:
             else:
                 yield f"resolution {self._lease(update.run_id, update.epoch)} {self.entry(update.entry)}"
         for told in delivery.cancellations:
-            yield f"cancellation {self._lease(told.run_id, told.epoch)} ({self._named(told.reason)})"
+            yield f"cancellation {self._cancellation(told)}"
         if delivery.heartbeat_stop is not None:
             yield "heartbeat ack" + self._leases(" stop", delivery.heartbeat_stop)
         for invocation in delivery.invocations:
@@ -140,6 +164,9 @@ class Teller:
             yield f"drained after {delivery.drained} invocations"
         if delivery.closed:
             yield f"closed: {delivery.closed}"
+
+    def _cancellation(self, told: Cancellation) -> str:
+        return f"{self._lease(told.run_id, told.epoch)} ({self._named(told.reason)})"
 
     def _ack(self, ack: Ack) -> str:
         words = [self._lease(ack.run_id, ack.epoch)]
