@@ -68,6 +68,7 @@ from controlplane.engine.commands import (
     ReleaseRun,
     ReplayRun,
     ReplayRuns,
+    ReportOnce,
     SendEvents,
     SendSignal,
     SetFunctionState,
@@ -273,6 +274,7 @@ class _Chaos:
             language="",
             held=self._leases(self._session()),
             outbox=Stream(),
+            **self._rng.choice(({}, {"poll_wait": SECOND, "invocation_limit": 2})),
         )
 
     def _credit(self) -> Command:
@@ -345,6 +347,8 @@ class _Chaos:
 
     def _report(self) -> Command:
         reports = tuple(self._one_report() for _ in range(self._rng.randrange(1, 4)))
+        if self._rng.random() < 0.3:
+            return ReportOnce(namespace="default", reports=reports, held=self._leases(self._session()), size=1)
         return SubmitReports(session_id=self._session(), namespace="default", reports=reports, size=1)
 
     def _one_report(self) -> Report:

@@ -15,6 +15,7 @@ from controlplane.core.limits import MINUTE, SECOND
 from controlplane.core.states import ENDED, RunState, StepState
 from controlplane.store.interface import RunFilter
 from controlplane.store.sqlite.open import SqliteStore
+from tests.simulation.poller import SimPoller
 from tests.simulation.world import CHILDREN, World
 from tests.transcripts.driver import lanes_of
 
@@ -29,18 +30,22 @@ def test_every_promise_is_kept(seed: int) -> None:
     store = SqliteStore.open(":memory:")
     try:
         world = World(store, seed)
+        poller = SimPoller("p1", world.rng)
         epochs: dict[str, int] = {}
         for _ in range(HAPPENINGS):
-            _let_something_happen(world)
+            _let_something_happen(world, poller)
             _check_now(world, epochs)
-        _come_to_rest(world)
+        _come_to_rest(world, poller)
         _check_the_end(world)
     finally:
         store.close()
 
 
-def _let_something_happen(world: World) -> None:
-    worker = world.rng.choice(world.workers)
+def _let_something_happen(world: World, poller: SimPoller) -> None:
+    worker = world.rng.choice([*world.workers, poller])
+    if isinstance(worker, SimPoller):
+        poller.happen(world)
+        return
     if not worker.session_id:
         world.connect(worker)
         return
@@ -55,6 +60,7 @@ def _let_something_happen(world: World) -> None:
             world.break_stream(worker)
         case 4:
             world.restart()
+            poller.close()
         case 5:
             world.cancel()
         case _:
@@ -80,7 +86,7 @@ def _check_now(world: World, epochs: dict[str, int]) -> None:
     assert set(ready) <= lanes_of(world.memory.lanes), "queued runs that nobody would find"
 
 
-def _come_to_rest(world: World) -> None:
+def _come_to_rest(world: World, poller: SimPoller) -> None:
     """No more events and no more losses: all runs end in bounded time."""
     for _ in range(2_000):
         if all(view.run.state in ENDED for view in _views(world)):
@@ -91,6 +97,7 @@ def _come_to_rest(world: World) -> None:
             world.heartbeat(worker)
             for _ in range(len(worker.held)):
                 world.work(worker)
+        poller.rest(world)
         world.pass_time(SECOND)
     left = [(view.run.id, view.run.state.name) for view in _views(world) if view.run.ended_at is None]
     raise AssertionError(f"{len(left)} runs never end, such as {left[:3]}")

@@ -81,7 +81,7 @@ class SimWorker:
         for update in delivery.updates:
             held = self.held.get(Lease(update.run_id, update.epoch))
             if isinstance(update, Ack):
-                self._acked(update)
+                self.acked(update)
             elif held is not None:
                 held.journal[update.entry.step_key] = update.entry
         for cancellation in delivery.cancellations:
@@ -93,7 +93,8 @@ class SimWorker:
             lease = Lease(invocation.run.id, invocation.run.epoch)
             self.held[lease] = Held(invocation, {entry.step_key: entry for entry in invocation.journal})
 
-    def _acked(self, ack: Any) -> None:
+    def acked(self, ack: Any) -> None:
+        """Take the answer to a report."""
         lease = Lease(ack.run_id, ack.epoch)
         held = self.held.get(lease)
         if held is None or held.awaited is None:
@@ -195,7 +196,7 @@ class World:
             return
         held = self.rng.choice(list(worker.held.values()))
         if held.awaited is None:
-            held.awaited = self._next_report(held)
+            held.awaited = self.next_report(held)
         if self.chance(0.15):
             return  # lost on the way
         reports = (held.awaited,) * self.rng.choice((1, 1, 1, 2))
@@ -238,7 +239,8 @@ class World:
 
     # What a function does.
 
-    def _next_report(self, held: Held) -> Report:
+    def next_report(self, held: Held) -> Report:
+        """What a function reports next, by what is known of its steps."""
         run = held.invocation.run
         for index, what in enumerate(SCRIPTS[held.invocation.function_id]):
             key = f"s{index}#0"
