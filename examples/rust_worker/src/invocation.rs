@@ -1,11 +1,11 @@
-//! One lease of one run while it is worked on: its branches, polled in their order, and what each is told when.
+//! One lease of one run while its code is worked on: when the code goes on, and what it reports.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
 
-use futures_util::future::poll_fn;
+use futures::future::poll_fn;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
@@ -13,34 +13,48 @@ use tokio::time::Instant;
 
 use crate::machine::{Machine, Turn};
 use crate::trouble::Trouble;
-use crate::wire::report::Body;
-use crate::wire::{self, Limits, Report, RunCompleted, RunFailed, RunParked, Told};
+use crate::wire::{self, Limits, Report, RunCompleted, RunFailed, RunParked, Told, report::Body};
 
-pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub type Outcome = Result<Value, Trouble>;
 
-/// One invocation, as its branches share it.
 pub struct Invocation {
     pub message: wire::Invocation,
     pub limits: Limits,
-    pub machine: Mutex<Machine>,
-    /// Branches that were begun in this round.
-    pub begun: Mutex<Vec<Task>>,
-    pub outcome: Mutex<Option<Outcome>>,
-    /// How many branches wait for something that is no step.
-    pub pauses: AtomicUsize,
-    pub outbox: UnboundedSender<Report>,
-    /// Until when all leases are surely held.
-    pub sure_until: watch::Receiver<Option<Instant>>,
+    machine: Mutex<Machine>,
+    /// Of branches that wait at a step.
+    wakers: Mutex<Vec<Waker>>,
+    /// Each clone is a branch that waits for something that is no step.
+    pub outside: Arc<()>,
+    outbox: UnboundedSender<Report>,
+    /// Until when nobody else can have been given the run.
+    sure_until: watch::Receiver<Option<Instant>>,
 }
 
 impl Invocation {
-    /// Wait until a called step can go on.
-    pub async fn turn(&self, key: &str) -> Turn {
-        poll_fn(|_| self.machine.lock().unwrap().turn(key).map_or(Poll::Pending, Poll::Ready)).await
+    pub fn new(
+        mut message: wire::Invocation,
+        limits: Limits,
+        outbox: UnboundedSender<Report>,
+        sure_until: watch::Receiver<Option<Instant>>,
+    ) -> Self {
+        let machine = Mutex::new(Machine::new(std::mem::take(&mut message.journal)));
+        Self { message, limits, machine, wakers: Mutex::default(), outside: Arc::default(), outbox, sure_until }
     }
 
-    /// Wait until nobody else was given the run.
+    pub fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().expect("no code panics while it has the machine")
+    }
+
+    /// Wait until a called step can go on.
+    pub async fn turn(&self, key: &str) -> Turn {
+        poll_fn(|context| {
+            self.wakers.lock().unwrap().push(context.waker().clone());
+            self.machine().turn(key).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Wait until a body can be begun: nobody else was given the run.
     pub async fn sure(&self) {
         let is_sure = |until: &Option<Instant>| until.is_some_and(|until| Instant::now() < until);
         let _ = self.sure_until.clone().wait_for(is_sure).await;
@@ -48,43 +62,33 @@ impl Invocation {
 
     /// Report a step, or with an empty key an outcome.
     pub fn report(&self, key: &str, start_time: Option<prost_types::Timestamp>, body: Body) {
-        self.machine.lock().unwrap().reported(key);
+        self.machine().reported(key);
         let (run_id, step_key) = (self.message.run_id.clone(), key.to_owned());
         let report = Report { run_id, epoch: self.message.epoch, step_key, start_time, body: Some(body) };
         let _ = self.outbox.send(report); // nobody listens any more once the worker ends
     }
 
-    /// Work until the script has ended, or is parked, or the lease is lost: then nobody tells anything any more.
-    pub async fn work(self: Arc<Self>, mut told: UnboundedReceiver<Told>) {
-        let start = wire::now();
-        let mut tasks: Vec<Task> = Vec::new();
+    /// Work until the code has ended, or is parked, or the lease is lost: then nobody tells anything any more.
+    pub async fn work(self: Arc<Self>, mut told: UnboundedReceiver<Told>, code: impl Future<Output = Outcome>) {
+        let (start, mut code, mut news) = (wire::now(), pin!(code), VecDeque::new());
         poll_fn(|context| {
             loop {
-                while let Poll::Ready(news) = told.poll_recv(context) {
-                    let Some(news) = news else { return Poll::Ready(()) };
-                    self.machine.lock().unwrap().told(news);
+                while let Poll::Ready(each) = told.poll_recv(context) {
+                    let Some(each) = each else { return Poll::Ready(()) };
+                    news.push_back(each);
                 }
-                loop {
-                    let before = self.machine.lock().unwrap().changes;
-                    tasks.append(&mut self.begun.lock().unwrap());
-                    let count = tasks.len();
-                    tasks.retain_mut(|task| task.as_mut().poll(context).is_pending());
-                    let is_changed = self.machine.lock().unwrap().changes > before || tasks.len() < count;
-                    if !is_changed && self.begun.lock().unwrap().is_empty() {
-                        break;
-                    }
-                }
-                if let Some(outcome) = self.outcome.lock().unwrap().take() {
-                    self.report("", start, self.outcome_body(outcome));
+                if let Poll::Ready(outcome) = code.as_mut().poll(context) {
+                    self.report("", start, self.outcome(outcome));
                     return Poll::Ready(());
                 }
-                if self.machine.lock().unwrap().deliver() {
+                let mut machine = self.machine(); // the code is at rest: give it one result
+                if machine.deliver() || news.pop_front().map(|each| machine.told(each)).is_some() || machine.proceed() {
+                    self.wakers.lock().unwrap().drain(..).for_each(Waker::wake);
                     continue;
                 }
-                let blocked_by = self.machine.lock().unwrap().blocked_by();
-                let Some(blocked_by) = blocked_by.filter(|_| self.pauses.load(Ordering::Relaxed) == 0) else {
-                    return Poll::Pending;
-                };
+                let blocked_by = machine.blocked_by().filter(|_| Arc::strong_count(&self.outside) == 1);
+                let Some(blocked_by) = blocked_by else { return Poll::Pending };
+                drop(machine);
                 self.report("", None, Body::RunParked(RunParked { blocked_by }));
                 return Poll::Ready(());
             }
@@ -92,17 +96,18 @@ impl Invocation {
         .await;
     }
 
-    /// What is larger than the server takes.
-    pub fn check_output(&self, what: &str, value: &Value) -> Result<(), Trouble> {
-        let Limits { step_output_bytes_max, frame_bytes_max, .. } = self.limits;
-        let most = step_output_bytes_max.min(frame_bytes_max.saturating_sub(1024));
-        check_size(&format!("the result of {what}"), value.to_string().len(), most)
+    /// The JSON of an output, unless it is too large.
+    pub fn output(&self, what: &str, value: &Value) -> Result<Option<wire::Payload>, Trouble> {
+        let output = wire::payload(value);
+        let size = output.as_ref().map_or(0, |output| output.data.len());
+        check_size(what, size, self.limits.step_output_bytes_max)?;
+        check_size(what, size, self.limits.frame_bytes_max.saturating_sub(1024))?;
+        Ok(output)
     }
 
-    fn outcome_body(&self, outcome: Outcome) -> Body {
-        let checked = outcome.and_then(|value| self.check_output("the function", &value).map(|()| value));
-        match checked {
-            Ok(value) => Body::RunCompleted(RunCompleted { output: wire::payload(&value) }),
+    fn outcome(&self, outcome: Outcome) -> Body {
+        match outcome.and_then(|value| self.output("the result of the function", &value)) {
+            Ok(output) => Body::RunCompleted(RunCompleted { output }),
             Err(trouble) => {
                 let (failure, retry) = trouble.reported("");
                 Body::RunFailed(RunFailed { failure, retry })

@@ -1,182 +1,136 @@
-//! The replay of one invocation: what each step means, given the journal and the server's answers. Without I/O.
+//! The replay of one invocation: where each step stands, given the journal and the server's answers. Without I/O.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::trouble::Trouble;
-use crate::wire::{AckStatus, JournalEntry, StepKind, StepState, Told};
+use crate::wire::{JournalEntry, StepKind, StepState, Told};
 
 const STEP_ID_BYTES_MAX: usize = 251;
 
 /// What the code that called a step is to do.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
     /// The step, after so many tries.
     Execute(u32),
-    /// Go on. Without an entry, what was reported is what is recorded.
-    Over(Option<JournalEntry>),
-    /// Raise an error: the server refused the report.
-    Rejected(String),
+    /// Go on, with what is recorded, or with the server's objection.
+    Over(Result<JournalEntry, String>),
 }
 
-#[derive(PartialEq)]
-enum Status {
-    Execute,
-    Postponed,
-    Held,
+#[derive(Clone, Debug, PartialEq)]
+pub enum Status {
+    Ready(Turn),
     Reported,
     Blocked,
-    Queued,
-    Told,
 }
 
-struct Call {
-    status: Status,
-    entry: Option<JournalEntry>,
-    problem: Option<String>,
+/// A step whose result the code does not have.
+pub struct Call {
+    pub status: Status,
+    /// Whether what it is ready for has to wait: a recorded result for its turn, a body for the recorded results.
+    pub is_held: bool,
 }
 
-/// All steps that the code called and has no result of, and the order in which it gets these.
 #[derive(Default)]
 pub struct Machine {
+    /// What the code did not ask for yet.
     journal: HashMap<String, JournalEntry>,
     used: HashMap<String, u32>,
-    live: BTreeMap<String, Call>,
-    /// How many recorded results the code does not have.
-    left: usize,
-    /// Whether bodies were begun though recorded results are left, since the code does not ask for these.
+    pub live: BTreeMap<String, Call>,
     has_proceeded: bool,
-    /// What the server told, in its order, and the code has not heard.
-    queue: VecDeque<String>,
-    /// Grows with everything that the code does.
-    pub changes: u64,
 }
 
 impl Machine {
     pub fn new(journal: Vec<JournalEntry>) -> Self {
-        let left = journal.iter().filter(|entry| entry.end_time.is_some()).count();
         let journal = journal.into_iter().map(|entry| (entry.step_key.clone(), entry)).collect();
-        Self { journal, left, ..Default::default() }
+        Self { journal, ..Default::default() }
     }
 
     /// The code calls a step; its key.
     pub fn begin(&mut self, id: &str, kind: StepKind) -> Result<String, Trouble> {
-        if let Some(problem) = id_problem(id) {
-            return Err(Trouble::never("StepIdError", format!("step id '{id}' {problem}")));
+        if id.is_empty() || id.len() > STEP_ID_BYTES_MAX || id.chars().any(char::is_control) {
+            let message = format!("step id {id:?} has not 1 to {STEP_ID_BYTES_MAX} bytes without control characters");
+            return Err(Trouble::never("StepIdError", message));
         }
-        let count = self.used.entry(id.to_owned()).or_default();
-        let key = format!("{id}#{count}");
-        *count += 1;
-        self.changes += 1;
+        let uses = self.used.entry(id.to_owned()).or_default();
+        let key = format!("{id}#{uses}");
+        *uses += 1;
         let entry = self.journal.remove(&key);
-        let mut status = entry.as_ref().map_or(Status::Execute, status_of);
-        if entry.as_ref().is_some_and(|entry| entry.kind() != kind) {
-            let message = format!("the code no longer matches the journal of this run at step '{key}'");
+        if let Some(recorded) = entry.as_ref().map(JournalEntry::kind).filter(|recorded| *recorded != kind) {
+            let message =
+                format!("step '{key}' is recorded as {recorded:?}, and called as {kind:?}: rename what is new");
             return Err(Trouble::never("NonDeterminismError", message));
         }
-        if status == Status::Told {
-            status = Status::Held;
-        } else if status == Status::Execute && kind == StepKind::Run && self.left > 0 && !self.has_proceeded {
-            status = Status::Postponed;
-        }
-        self.live.insert(key.clone(), Call { status, entry, problem: None });
+        let status = entry.map_or(Status::Ready(Turn::Execute(0)), status_of);
+        let is_held = match status {
+            Status::Ready(Turn::Over(_)) => true,
+            Status::Ready(Turn::Execute(_)) => kind == StepKind::Run && self.has_results() && !self.has_proceeded,
+            _ => false,
+        };
+        self.live.insert(key.clone(), Call { status, is_held });
         Ok(key)
     }
 
-    /// What a step's caller is to do now, if anything.
-    pub fn turn(&mut self, key: &str) -> Option<Turn> {
-        let call = self.live.get(key)?;
-        match call.status {
-            Status::Execute => Some(Turn::Execute(call.entry.as_ref().map_or(0, |entry| entry.attempts))),
-            Status::Told => self.live.remove(key).map(|call| match call.problem {
-                Some(problem) => Turn::Rejected(problem),
-                None => Turn::Over(call.entry),
-            }),
+    /// What the caller of a step is to do now, if anything.
+    pub fn turn(&self, key: &str) -> Option<Turn> {
+        match self.live.get(key) {
+            Some(Call { status: Status::Ready(turn), is_held: false }) => Some(turn.clone()),
             _ => None,
         }
     }
 
-    /// The step was done, and is reported.
     pub fn reported(&mut self, key: &str) {
-        self.changes += 1;
-        if let Some(call) = self.live.get_mut(key) {
-            call.status = Status::Reported;
-        }
+        self.live.entry(key.to_owned()).and_modify(|call| call.status = Status::Reported);
     }
 
-    /// The step is not done: what it was given is wrong.
-    pub fn abandon(&mut self, key: &str) {
-        self.live.remove(key);
-    }
-
-    /// The server answers. What comes of it waits until the code is at rest.
+    /// The server answers.
     pub fn told(&mut self, told: Told) {
-        let (key, awaited, entry, problem) = match told {
-            Told::Ack(ack) if ack.status() == AckStatus::Rejected => {
-                (ack.step_key, Status::Reported, None, Some(ack.message))
-            }
-            Told::Ack(ack) => (ack.step_key, Status::Reported, ack.entry, None),
-            Told::Resolution(entry) => (entry.step_key.clone(), Status::Blocked, Some(entry), None),
-        };
-        let Some(call) = self.live.get_mut(&key).filter(|call| call.status == awaited) else { return };
-        call.status = match &entry {
-            Some(entry) if status_of(entry) == Status::Blocked => Status::Blocked,
-            _ => Status::Queued,
-        };
-        let ended = entry.as_ref().and_then(end_of);
-        (call.entry, call.problem) = (entry, problem);
-        if call.status == Status::Queued {
-            let mut place = self.queue.len();
-            while place > 0 && ended.is_some() && self.end(&self.queue[place - 1]) > ended {
-                place -= 1;
-            }
-            self.queue.insert(place, key);
+        let awaited = if told.is_ack { Status::Reported } else { Status::Blocked };
+        if let Some(call) = self.live.get_mut(&told.step_key).filter(|call| call.status == awaited) {
+            call.status = told.result.map_or_else(|problem| Status::Ready(Turn::Over(Err(problem))), status_of);
         }
     }
 
-    /// The code is at rest: let one branch go on, or all bodies that waited. Whether there was any.
+    /// Let the step go on whose recorded result is the earliest. Whether there was one.
     pub fn deliver(&mut self) -> bool {
-        let held = self.live.iter().filter(|(_, call)| call.status == Status::Held);
-        let first = held.min_by_key(|(_, call)| call.entry.as_ref().and_then(end_of)).map(|(key, _)| key.clone());
-        self.left -= usize::from(first.is_some());
-        if let Some(call) = first.or_else(|| self.queue.pop_front()).and_then(|key| self.live.get_mut(&key)) {
-            call.status = call.entry.as_ref().map_or(Status::Told, status_of);
-            return true;
-        }
-        let postponed = self.live.values_mut().filter(|call| call.status == Status::Postponed);
-        let begun = postponed.map(|call| call.status = Status::Execute).count();
-        self.has_proceeded |= begun > 0;
-        begun > 0
+        let held = self.live.values_mut().filter(|call| call.is_held && call.end().is_some());
+        held.min_by_key(|call| call.end()).map(|call| call.is_held = false).is_some()
     }
 
-    /// The keys of all live steps, if each is blocked.
+    /// Begin all bodies that were postponed. Whether there was one.
+    pub fn proceed(&mut self) -> bool {
+        let postponed = self.live.values_mut().filter(|call| call.is_held && call.end().is_none());
+        let is_any = postponed.map(|call| call.is_held = false).count() > 0;
+        self.has_proceeded |= is_any;
+        is_any
+    }
+
+    /// The keys of all live steps, if there are any and each is blocked.
     pub fn blocked_by(&self) -> Option<Vec<String>> {
         let is_blocked = !self.live.is_empty() && self.live.values().all(|call| call.status == Status::Blocked);
         is_blocked.then(|| self.live.keys().cloned().collect())
     }
 
-    fn end(&self, key: &str) -> Option<(i64, i32)> {
-        self.live.get(key)?.entry.as_ref().and_then(end_of)
+    /// Whether there are recorded results that the code does not have.
+    fn has_results(&self) -> bool {
+        self.journal.values().any(|entry| entry.end_time.is_some())
+            || self.live.values().any(|call| call.is_held && call.end().is_some())
     }
 }
 
-/// Where a call stands by its recorded step, once the code may hear of it.
-fn status_of(entry: &JournalEntry) -> Status {
+impl Call {
+    fn end(&self) -> Option<(i64, i32)> {
+        match &self.status {
+            Status::Ready(Turn::Over(Ok(entry))) => entry.end_time.map(|end| (end.seconds, end.nanos)),
+            _ => None,
+        }
+    }
+}
+
+/// Where a call stands by its recorded step.
+fn status_of(entry: JournalEntry) -> Status {
     match entry.state() {
-        StepState::Completed | StepState::Failed => Status::Told,
-        StepState::Retrying if entry.due_time.is_none() => Status::Execute,
+        StepState::Completed | StepState::Failed => Status::Ready(Turn::Over(Ok(entry))),
+        StepState::Retrying if entry.due_time.is_none() => Status::Ready(Turn::Execute(entry.attempts)),
         _ => Status::Blocked,
     }
-}
-
-fn end_of(entry: &JournalEntry) -> Option<(i64, i32)> {
-    entry.end_time.map(|time| (time.seconds, time.nanos))
-}
-
-fn id_problem(id: &str) -> Option<String> {
-    if id.is_empty() {
-        return Some("is empty".to_owned());
-    }
-    if id.len() > STEP_ID_BYTES_MAX {
-        return Some(format!("has {} bytes; {STEP_ID_BYTES_MAX} are the most", id.len()));
-    }
-    id.chars().any(char::is_control).then(|| "has control characters".to_owned())
 }

@@ -1,25 +1,9 @@
-//! A worker in Rust that serves the scripts of the conformance kit: STEPLANE_ADDRESS, STEPLANE_SCRIPTS, until SIGTERM.
+//! Serves the scripts of STEPLANE_SCRIPTS at STEPLANE_ADDRESS, until SIGTERM.
 
-mod invocation;
-mod machine;
-mod script;
-mod session;
-mod trouble;
-mod wire;
-
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use std::env::var;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let scripts = serde_json::from_slice(&std::fs::read(std::env::var("STEPLANE_SCRIPTS")?)?)?;
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(async move {
-        terminated.recv().await;
-        stop.send_replace(true);
-        std::future::pending::<()>().await;
-    });
-    session::Session::new(std::env::var("STEPLANE_ADDRESS")?, &scripts, stopping).run().await?;
-    Ok(())
+async fn main() -> anyhow::Result<()> {
+    let scripts = serde_json::from_slice(&std::fs::read(var("STEPLANE_SCRIPTS")?)?)?;
+    rust_worker::session::Session::new(&var("STEPLANE_ADDRESS")?, &scripts)?.run().await
 }

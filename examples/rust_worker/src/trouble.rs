@@ -1,13 +1,14 @@
-//! What goes wrong in a script: errors of the user's, of steps and of the worker itself.
+//! What goes wrong in a function: errors of the user's, of steps, and of the worker itself.
 
 use serde_json::{Value, json};
 
-use crate::wire::{Failure, RetryDirective, duration, retry_directive::Directive};
+use crate::wire::{Failure, RetryDirective, duration, retry_directive::Directive, text};
 
-/// An error that a script raised.
-#[derive(Clone, Default)]
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Clone, Debug)]
 pub struct Trouble {
-    /// As the server is told it; its reason is that of a step that failed.
+    /// With the step's key if it is that of a step that failed.
     failure: Failure,
     directive: Option<Directive>,
 }
@@ -19,39 +20,42 @@ impl Trouble {
         Self { failure, directive: Some(Directive::Never(true)) }
     }
 
-    /// An error as scripts have it.
-    pub fn of(said: &Value) -> Self {
+    /// What the server will never take.
+    pub fn rejected(what: &str, problem: &str) -> Self {
+        Self::never("RejectedError", format!("the server refused {what}: {problem}"))
+    }
+
+    /// What a script raises.
+    pub fn thrown(said: &Value) -> Self {
         let (name, directive) = match &said["retry"] {
+            Value::Null => ("Error", None),
             Value::String(_) => ("NonRetriableError", Some(Directive::Never(true))),
-            Value::Object(retry) => {
-                let after = retry["after_ms"].as_i64().unwrap_or_default();
-                ("RetryAfterError", Some(Directive::After(duration(after))))
+            retry => {
+                let after = duration(retry["after_ms"].as_i64().unwrap_or_default());
+                ("RetryAfterError", Some(Directive::After(after)))
             }
-            _ => ("Error", None),
         };
         let name = said["name"].as_str().unwrap_or(name);
-        let mut trouble = Self::never(name, said["message"].as_str().unwrap_or_default().to_owned());
-        trouble.directive = directive;
-        trouble
+        Self { directive, ..Self::never(name, text(&said["message"])) }
     }
 
     /// What a step failed with for good.
-    pub fn of_step(step_key: &str, failure: Option<Failure>) -> Self {
-        let failure = Failure { step_key: step_key.to_owned(), ..failure.unwrap_or_default() };
+    pub fn of_step(step_key: &str, failure: Failure) -> Self {
+        let failure = Failure { step_key: step_key.to_owned(), ..failure };
         Self { failure, directive: Some(Directive::Never(true)) }
     }
 
-    /// As a report has it: of a step, if it has a key.
-    pub fn reported(&self, step_key: &str) -> (Option<Failure>, Option<RetryDirective>) {
-        let mut failure = Failure { reason: String::new(), ..self.failure.clone() };
+    /// As the report of a try has it, or with an empty key that of an outcome.
+    pub fn reported(self, step_key: &str) -> (Option<Failure>, Option<RetryDirective>) {
+        let mut failure = Failure { reason: String::new(), ..self.failure };
+        failure.message.truncate(failure.message.floor_char_boundary(MESSAGE_BYTES_MAX));
         if !step_key.is_empty() {
             failure.step_key = step_key.to_owned();
         }
-        let directive = self.directive.map(|directive| RetryDirective { directive: Some(directive) });
-        (Some(failure), directive)
+        (Some(failure), self.directive.map(|directive| RetryDirective { directive: Some(directive) }))
     }
 
-    /// As a script that caught it has it.
+    /// As a script has it that caught it.
     pub fn value(&self) -> Value {
         let Failure { name, message, reason, step_key, .. } = &self.failure;
         let step_id = step_key.rsplit_once('#').map_or("", |(id, _)| id);

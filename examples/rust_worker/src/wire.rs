@@ -1,78 +1,81 @@
 //! The contract as Rust, and its words for what a script says.
 
+use prost_types::{Duration, Timestamp};
 use serde_json::Value;
 
-#[allow(clippy::all, clippy::pedantic)]
+#[allow(clippy::all)]
 mod contract {
     tonic::include_proto!("steplane.v1");
 }
 
 pub use contract::*;
 
-/// Run id and epoch.
-pub type LeaseId = (String, u32);
+const DAY_MS: f64 = 86_400_000.0;
 
-/// What the server answers to steps of one invocation.
-pub enum Told {
-    Ack(Ack),
-    Resolution(JournalEntry),
+/// What the server tells the code of one lease about a step: its entry, or why the report was rejected.
+pub struct Told {
+    pub step_key: String,
+    pub is_ack: bool,
+    pub result: Result<JournalEntry, String>,
 }
 
-/// So many milliseconds.
-pub fn duration(milliseconds: i64) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: milliseconds.div_euclid(1000),
-        nanos: milliseconds.rem_euclid(1000) as i32 * 1_000_000,
-    }
+pub fn lease(run_id: &str, epoch: u32) -> Lease {
+    Lease { run_id: run_id.to_owned(), epoch }
 }
 
-/// A duration of the wire.
-pub fn std_duration(duration: Option<prost_types::Duration>) -> std::time::Duration {
-    duration.and_then(|each| each.try_into().ok()).unwrap_or_default()
+pub fn duration(milliseconds: i64) -> Duration {
+    Duration { seconds: milliseconds / 1000, nanos: (milliseconds % 1000) as i32 * 1_000_000 }
 }
 
-/// Now.
-pub fn now() -> Option<prost_types::Timestamp> {
+pub fn now() -> Option<Timestamp> {
     Some(std::time::SystemTime::now().into())
 }
 
-/// A value as JSON.
 pub fn payload(value: &Value) -> Option<Payload> {
     Some(Payload { data: value.to_string().into_bytes(), encoding: String::new() })
 }
 
 /// The value of some JSON; of nothing at all it is null.
 pub fn value(payload: Option<&Payload>) -> Value {
-    payload.and_then(|each| serde_json::from_slice(&each.data).ok()).unwrap_or_default()
+    payload.and_then(|payload| serde_json::from_slice(&payload.data).ok()).unwrap_or_default()
 }
 
-/// A retry policy of the file: each wait is written down.
-pub fn policy(retry: &Value) -> Option<RetryPolicy> {
-    let retries = retry["attempts"].as_u64()?.saturating_sub(1) as u32;
-    let factor = retry["factor"].as_f64().unwrap_or(2.0);
-    let first = retry["first_delay_ms"].as_f64().unwrap_or(0.0);
-    let delay = |index| duration((first * factor.powi(index)).min(86_400_000.0) as i64);
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The retry policy of a function or a step: each wait is written down.
+pub fn policy(said: &Value) -> Option<RetryPolicy> {
+    let Some(attempts) = said["retry"]["attempts"].as_u64() else {
+        let retries = Some(said["retries"].as_u64()? as u32);
+        return Some(RetryPolicy { retries, ..Default::default() });
+    };
+    let retries = attempts.saturating_sub(1) as u32;
+    let first = said["retry"]["first_delay_ms"].as_f64().unwrap_or_default();
+    let factor = said["retry"]["factor"].as_f64().unwrap_or(1.0);
+    let delay = |index| duration((first * factor.powi(index)).min(DAY_MS) as i64);
     let delays = (0..retries as i32).map(delay).collect();
     Some(RetryPolicy { retries: Some(retries), delays, jitter: Some(duration(0)) })
 }
 
-/// A function of the file.
 pub fn definition(app_id: &str, function: &Value) -> FunctionDefinition {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let trigger = |said: &Value| match said.get("cron") {
-        Some(cron) => trigger::Kind::Cron(CronTrigger { cron: text(cron), time_zone: text(&said["tz"]) }),
-        None => {
+    let trigger = |said: &Value| {
+        let kind = if said["cron"].is_string() {
+            trigger::Kind::Cron(CronTrigger { cron: text(&said["cron"]), time_zone: text(&said["tz"]) })
+        } else {
             trigger::Kind::Event(EventTrigger { event: text(&said["event"]), expression: text(&said["expression"]) })
-        }
+        };
+        Trigger { kind: Some(kind) }
     };
-    let triggers = function["triggers"].as_array().into_iter().flatten();
-    let retries = function["retries"].as_u64().map(|retries| retries as u32);
     FunctionDefinition {
         app_id: app_id.to_owned(),
         function_id: text(&function["id"]),
-        triggers: triggers.map(|said| Trigger { kind: Some(trigger(said)) }).collect(),
-        retry: policy(&function["retry"])
-            .or(retries.map(|retries| RetryPolicy { retries: Some(retries), ..Default::default() })),
+        triggers: list(&function["triggers"]).iter().map(trigger).collect(),
+        retry: policy(function),
         ..Default::default()
     }
 }
