@@ -58,7 +58,7 @@ class Poll(Outbox):
                 async with asyncio.timeout(wait / SECOND):
                     await self._wake.wait()
         except asyncio.CancelledError:
-            self._leave(welcomed.session_id)
+            self._part(welcomed.session_id, self._invocations)
             raise
         if self._closed:
             raise closed_error(self._closed)
@@ -75,7 +75,8 @@ class Poll(Outbox):
     @override
     def deliver(self, delivery: Delivery) -> None:
         if self._over_session_id:
-            self._give_back(self._over_session_id, delivery.invocations)
+            if delivery.invocations:
+                self._part(self._over_session_id, delivery.invocations)
             return
         self._invocations += delivery.invocations
         self._cancellations += delivery.cancellations
@@ -123,18 +124,10 @@ class Poll(Outbox):
     def _leave_unheard(self, answer: asyncio.Future[Welcomed]) -> None:
         """The caller left before it was welcome: the session is there all the same."""
         if not answer.cancelled() and answer.exception() is None:
-            self._leave(answer.result().session_id)
-
-    def _leave(self, session_id: str) -> None:
-        """Nobody hears the answer."""
-        self._over_session_id = session_id
-        self._give_back(session_id, self._invocations)
-        self._terms.order(Disconnect(session_id=session_id))
+            self._part(answer.result().session_id, self._invocations)
 
     def _answer(self, welcomed: Welcomed) -> work_pb2.PollWorkResponse:
         """End the poll with what came; invocations that one message has no room for go back."""
-        self._over_session_id = welcomed.session_id
-        self._terms.order(Disconnect(session_id=welcomed.session_id))
         response = work_pb2.PollWorkResponse()
         fill_welcome(response.welcome, welcomed, self._terms.settings, self._terms.server)
         for cancellation in self._cancellations:
@@ -143,13 +136,16 @@ class Poll(Outbox):
             room = self._terms.settings.limits.frame_bytes_max - response.ByteSize() - SLACK_BYTES
             frame = next(invocation_frames(self._invocations, room))
             response.invocations.extend(frame.invocations.invocations)
-            self._give_back(welcomed.session_id, self._invocations[len(response.invocations) :])
+        self._part(welcomed.session_id, self._invocations[len(response.invocations) :])
         return response
 
-    def _give_back(self, session_id: str, invocations: Sequence[Invocation]) -> None:
-        if invocations:
-            leases = tuple([Lease(invocation.run.id, invocation.run.epoch) for invocation in invocations])
+    def _part(self, session_id: str, unheard: Sequence[Invocation]) -> None:
+        """The poll is over: what nobody will hear of goes back, and the session is left to its leases."""
+        self._over_session_id = session_id
+        if unheard:
+            leases = tuple([Lease(invocation.run.id, invocation.run.epoch) for invocation in unheard])
             self._terms.order(Release(session_id=session_id, leases=leases))
+        self._terms.order(Disconnect(session_id=session_id))
 
 
 def _violations(request: work_pb2.PollWorkRequest) -> validate.Violations:

@@ -59,6 +59,22 @@ async def test_time_always_gets_in() -> None:
     assert len(mailbox.take(10)) == 2
 
 
+async def test_workers_may_report_while_the_server_stops() -> None:
+    """What is closed to callers takes single reports still, as long as there is room; closed, it does not."""
+    mailbox = Mailbox(asyncio.get_running_loop(), Limits(mailbox_commands_max=1))
+    mailbox.close_to_callers()
+    with pytest.raises(Stopping):
+        mailbox.submit(events("e1"))
+    mailbox.submit_report(events("e2"))
+    with pytest.raises(Saturated):
+        mailbox.submit_report(events("e3"))
+    mailbox.close()
+    with pytest.raises(Stopping):
+        mailbox.submit_report(events("e4"))
+
+    assert len(mailbox.take(10)) == 1
+
+
 async def test_a_closed_mailbox_takes_nothing_from_outside() -> None:
     """Neither from callers, nor from streams that wait."""
     mailbox = Mailbox(asyncio.get_running_loop(), Limits(mailbox_commands_max=1))

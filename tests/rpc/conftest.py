@@ -72,11 +72,13 @@ class Served:
     events: event_pb2_grpc.EventServiceStub = field(init=False)
     functions: function_pb2_grpc.FunctionServiceStub = field(init=False)
     runs: run_pb2_grpc.RunServiceStub = field(init=False)
+    work: work_pb2_grpc.WorkServiceStub = field(init=False)
 
     def __post_init__(self) -> None:
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
         self.functions = function_pb2_grpc.FunctionServiceStub(self.channel)
         self.runs = run_pb2_grpc.RunServiceStub(self.channel)
+        self.work = work_pb2_grpc.WorkServiceStub(self.channel)
 
     async def register(self, *ids: str, event: str = "shop/order.created", retries: int = 4) -> None:
         """Register functions of the app, all triggered by one event."""
@@ -93,7 +95,7 @@ class Served:
 
     def open_stream(self) -> Worker:
         """A worker's stream on which nothing was said yet."""
-        return Worker(work_pb2_grpc.WorkServiceStub(self.channel).StreamWork())
+        return Worker(self.work.StreamWork())
 
     async def connect(self, *function_ids: str, slots: int = 10, instance_id: str = "w1") -> Worker:
         """A worker that was welcomed, with free slots."""
@@ -103,6 +105,13 @@ class Served:
         if slots:
             await worker.send(credit={"invocation_limit": slots})
         return worker
+
+    async def served(self, function_id: str, sessions: int = 1) -> None:
+        """Return once so many sessions serve a function: a poll that was just begun is waiting then."""
+        request = function_pb2.GetFunctionRequest(app_id=APP, function_id=function_id)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await self.functions.GetFunction(request)).function.live_sessions != sessions:
+                pass
 
     def stored(self) -> list[Any]:
         """All that the store tells, to compare."""

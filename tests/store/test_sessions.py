@@ -12,7 +12,7 @@ def test_sessions_are_stored_by_id(store: Store) -> None:
     with committing(store) as tx:
         tx.upsert_sessions(iter([first, second]))
         assert sorted(tx.sessions()) == [first, second]
-    later = second._replace(expires_at=NOW + 99, instance_id="host-2")
+    later = second._replace(expires_at=NOW + 99, instance_id="host-2", is_poller=True)
     with committing(store) as tx:
         tx.upsert_sessions([later])
         assert sorted(tx.sessions()) == [first, later]
