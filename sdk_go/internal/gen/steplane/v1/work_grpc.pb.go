@@ -37,8 +37,8 @@ type WorkServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a bad hello), FAILED_PRECONDITION (a second hello, or none first), UNAVAILABLE (the
 	// server is stopping), DEADLINE_EXCEEDED (the session was silent for longer than welcome's session_timeout), ABORTED
-	// (the worker opened a newer stream, or polled), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server is
-	// saturated).
+	// (the worker opened a newer stream, or polled), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server
+	// is saturated).
 	// Nothing that is wrong with one item ends the stream: it is told in that item's ack.
 	StreamWork(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamWorkRequest, StreamWorkResponse], error)
 	// The same for workers without streams: it waits until there is work, or the wait is over, and answers with it, or with
@@ -109,8 +109,8 @@ type WorkServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT (a bad hello), FAILED_PRECONDITION (a second hello, or none first), UNAVAILABLE (the
 	// server is stopping), DEADLINE_EXCEEDED (the session was silent for longer than welcome's session_timeout), ABORTED
-	// (the worker opened a newer stream, or polled), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server is
-	// saturated).
+	// (the worker opened a newer stream, or polled), RESOURCE_EXHAUSTED (the worker does not read its stream, or the server
+	// is saturated).
 	// Nothing that is wrong with one item ends the stream: it is told in that item's ack.
 	StreamWork(grpc.BidiStreamingServer[StreamWorkRequest, StreamWorkResponse]) error
 	// The same for workers without streams: it waits until there is work, or the wait is over, and answers with it, or with
