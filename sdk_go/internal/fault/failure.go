@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,8 +16,11 @@ import (
 
 const textBytesMax = 16 * 1024
 
-// anonymous is the name of errors whose type says nothing, as those of errors.New and fmt.Errorf.
+// anonymous is the name of errors whose type says nothing.
 const anonymous = "Error"
+
+// anonymousTypes are the packages of such types: those of errors.New, fmt.Errorf, and of panics that the language itself raises.
+var anonymousTypes = []string{"errors", "fmt", "runtime"}
 
 // Failure is an error for the wire. One that a step failed with keeps that step's name and stack.
 func Failure(err error, stepKey string) *pb.Failure {
@@ -57,7 +61,7 @@ func Text(err error) (text string) {
 			text = fmt.Sprintf("<its text can't be had: %v>", broken)
 		}
 	}()
-	if stepError, is := err.(*StepError); is { //nolint:errorlint // one that is wrapped has more to say
+	if stepError, is := err.(*StepError); is { // one that is wrapped has more to say
 		return stepError.Message
 	}
 	return err.Error()
@@ -76,7 +80,7 @@ func nameOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	switch known := err.(type) { //nolint:errorlint // the chain is walked here
+	switch known := err.(type) { // each of the chain in its turn
 	case interface{ ErrorName() string }:
 		return known.ErrorName()
 	case *StepError:
@@ -95,11 +99,11 @@ func nameOf(err error) string {
 	for kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
 	}
-	if kind.PkgPath() != "errors" && kind.PkgPath() != "fmt" && kind.Name() != "" {
+	if !slices.Contains(anonymousTypes, kind.PkgPath()) && kind.Name() != "" {
 		name, _, _ := strings.Cut(kind.Name(), "[")
 		return name
 	}
-	switch wrapper := err.(type) { //nolint:errorlint // the chain is walked here
+	switch wrapper := err.(type) {
 	case interface{ Unwrap() error }:
 		return nameOf(wrapper.Unwrap())
 	case interface{ Unwrap() []error }:

@@ -55,11 +55,12 @@ func check(retry Retry) error {
 	if retry.Factor != 0 && (retry.Factor < 1 || math.IsInf(retry.Factor, 0) || math.IsNaN(retry.Factor)) {
 		return fault.Argumentf("Retry{Factor: %g}: 1 or more; 1 makes all waits the same, 0 stands for 2", retry.Factor)
 	}
-	for name, delay := range map[string]time.Duration{
-		"FirstDelay": retry.FirstDelay, "MaxDelay": retry.MaxDelay, "Jitter": retry.Jitter,
-	} {
-		if delay < 0 || delay > delayMax {
-			return fault.Argumentf("Retry{%s: %s}: it has to be from 0 to 24 hours", name, delay)
+	for _, delay := range []struct {
+		name   string
+		length time.Duration
+	}{{"FirstDelay", retry.FirstDelay}, {"MaxDelay", retry.MaxDelay}, {"Jitter", retry.Jitter}} {
+		if delay.length < 0 || delay.length > delayMax {
+			return fault.Argumentf("Retry{%s: %s}: it has to be from 0 to 24 hours", delay.name, delay.length)
 		}
 	}
 	if retry.MaxDelay > 0 && retry.MaxDelay < retry.FirstDelay {

@@ -81,8 +81,15 @@ func (m *Machine) IsBlocked() bool { return m.blocked > 0 && m.active == 0 }
 // Live gives the calls that the code has no result of yet, in the order of their beginning.
 func (m *Machine) Live() []*Call { return sorted(m.live) }
 
-// LiveCount is how many these are.
-func (m *Machine) LiveCount() int { return len(m.live) }
+// AnyLive tells whether something is so of any of these.
+func (m *Machine) AnyLive(isSo func(call *Call) bool) bool {
+	for _, call := range m.live {
+		if isSo(call) {
+			return true
+		}
+	}
+	return false
+}
 
 // HasHeld tells whether results wait to be delivered.
 func (m *Machine) HasHeld() bool { return m.order != nil && len(m.order.held) > 0 }

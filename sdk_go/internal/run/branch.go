@@ -9,7 +9,7 @@ import (
 	"github.com/steplane/steplane/sdk_go/internal/fault"
 )
 
-// branch is a goroutine of ours that runs a user's code: that of the function itself, or one of group.Parallel.
+// branch is a goroutine of ours that runs a user's code: that of the function itself, or one of a group.
 type branch struct {
 	invocation *Invocation
 	parent     *branch
@@ -22,15 +22,16 @@ type branch struct {
 	ended      chan struct{}
 	err        error
 	hasBegun   bool // the rest is guarded by the lock of the invocation
-	isLost     bool // whether another branch won the race
-	executing  int  // how many bodies of steps it executes, its own branches' included
 	joining    int  // in how many groups its goroutine waits for branches: one at the most
+	// running is how many goroutines do something else than to wait for a step or for others, or to execute a step's body;
+	// executing is how many bodies are executed. Both count the branches of this one too.
+	running, executing int
 }
 
 func newBranch(i *Invocation, parent *branch, under context.Context, body func(ctx context.Context) error) *branch {
 	b := &branch{invocation: i, parent: parent, body: body, begun: make(chan struct{}), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancelCause(under)
-	b.ctx, b.cancel = b.context(ctx), cancel
+	b.ctx, b.cancel = context.WithValue(ctx, scopeKey{}, &Scope{Invocation: i, branch: b}), cancel
 	return b
 }
 
@@ -43,7 +44,7 @@ func live(b *branch) {
 	defer func() {
 		// A parked run ends its goroutines by runtime.Goexit, which no recover of the user's can see.
 		if raised := recover(); raised != nil {
-			err = Panicked(raised)
+			err = panicked(raised)
 		} else if !isDone {
 			err = &fault.NonRetriableError{Message: "the code ended its goroutine by runtime.Goexit"}
 		}
@@ -53,8 +54,8 @@ func live(b *branch) {
 	isDone = true
 }
 
-// Panicked is a panic as an error.
-func Panicked(raised any) error {
+// panicked is a panic as an error.
+func panicked(raised any) error {
 	return &fault.PanicError{Value: raised, Stack: string(debug.Stack())}
 }
 
@@ -64,7 +65,7 @@ func (b *branch) end(err error) {
 	i.mu.Lock()
 	b.err = err
 	b.noteBegun()
-	i.running--
+	b.noteRunning(-1)
 	b.atEnd(err)
 	i.advance()
 	i.mu.Unlock()
@@ -82,14 +83,16 @@ func (b *branch) noteBegun() {
 	}
 }
 
-// isOver tells whether the branch must not go on.
-func (b *branch) isOver() bool {
+func (b *branch) noteRunning(change int) {
 	for each := b; each != nil; each = each.parent {
-		if each.isLost {
-			return true
-		}
+		each.running += change
 	}
-	return b.invocation.machine.IsOver()
+}
+
+func (b *branch) noteExecuting(change int) {
+	for each := b; each != nil; each = each.parent {
+		each.executing += change
+	}
 }
 
 var liveEntry = reflect.ValueOf(live).Pointer()

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"time"
 
 	"github.com/steplane/steplane/sdk_go/internal/replay"
@@ -35,16 +36,14 @@ const (
 
 // goesOn takes in a call that the server lets go on: its branch hears of it in its turn.
 func (i *Invocation) goesOn(call *replay.Call) {
-	if call != nil && !call.Waiter.(*waiter).branch.isOver() {
+	if call != nil {
 		place := len(i.queue)
 		ended := endedAt(call)
 		// Answers to reports and resolutions come each in their order, but not all tell when the step ended.
 		for ended > 0 && place > 0 && endedAt(i.queue[place-1]) > ended {
 			place--
 		}
-		i.queue = append(i.queue, nil)
-		copy(i.queue[place+1:], i.queue[place:])
-		i.queue[place] = call
+		i.queue = slices.Insert(i.queue, place, call)
 	}
 	i.advance()
 }
@@ -77,11 +76,11 @@ func (i *Invocation) advance() {
 func (i *Invocation) untilRest() time.Duration {
 	quiet := time.Duration(0)
 	switch {
-	case i.starting > 0:
+	case i.isMoving():
 		return never
 	case i.plainSeen:
 		quiet = settleTime
-	case i.running > 0:
+	case i.main.running > 0:
 		quiet = otherTime
 	}
 	if i.machine.HasUnasked() && !i.machine.IsNextHeld() {
@@ -93,15 +92,21 @@ func (i *Invocation) untilRest() time.Duration {
 // untilPark is the same for an invocation to be parked. Branches that do something else than steps are never cut short.
 func (i *Invocation) untilPark() time.Duration {
 	switch {
-	case i.starting > 0:
+	case i.isMoving():
 		return never
 	case i.plainSeen:
 		return i.left(plainParkTime)
-	case i.running > 0:
+	case i.main.running > 0:
 		return never
 	default:
 		return i.left(parkTime)
 	}
+}
+
+// isMoving tells whether something is surely about to move: a group that starts its branches, or the goroutine of a step whose
+// context has ended.
+func (i *Invocation) isMoving() bool {
+	return i.starting > 0 || i.machine.AnyLive(isLeft) || slices.ContainsFunc(i.queue, isLeft)
 }
 
 func (i *Invocation) left(quiet time.Duration) time.Duration {
@@ -131,9 +136,7 @@ func (i *Invocation) deliver() {
 	case len(i.queue) > 0:
 		call := i.queue[0]
 		i.queue = i.queue[1:]
-		if !call.Waiter.(*waiter).branch.isOver() {
-			i.wake(call)
-		}
+		i.wake(call)
 	default:
 		for _, call := range i.machine.Proceed() {
 			i.wake(call)

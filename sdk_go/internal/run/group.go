@@ -3,13 +3,11 @@ package run
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
-
-	"github.com/steplane/steplane/sdk_go/internal/replay"
 )
 
-var errRaceLost = errors.New("another branch won the race")
+// ErrRaceLost is why the context of a branch ends that lost a race.
+var ErrRaceLost = errors.New("another branch won the race")
 
 // Branches begin in their order, each once the one before has called its first step, so that the n-th that uses a step id is
 // the same in every replay. One that does something else first is waited for, but not for long.
@@ -44,8 +42,8 @@ func (s *Scope) Parallel(ctx context.Context, bodies []func(ctx context.Context)
 	return errs
 }
 
-// Race runs all bodies at the same time until one has ended, and tells which. The others end where they wait at a step, or call
-// one; bodies of their steps go on, with a context that has ended, and are recorded if they succeed nevertheless.
+// Race runs all bodies at the same time until one has ended, and tells which. The contexts of the others end, and with them
+// the steps at which these wait: they are waited for, unless they execute the body of a step, or other code.
 func (s *Scope) Race(ctx context.Context, bodies []func(ctx context.Context) error) (int, error) {
 	g := s.newGroup(ctx, bodies, true)
 	g.start()
@@ -67,23 +65,13 @@ func (s *Scope) newGroup(ctx context.Context, bodies []func(ctx context.Context)
 }
 
 func (g *group) start() {
-	i := g.invocation
-	i.mu.Lock()
-	if g.parent.isOver() {
-		i.exit()
-	}
-	i.starting++
-	i.plainSeen = i.plainSeen || !g.isOurs
-	if g.isOurs {
-		g.parent.joining++
-	}
-	i.mu.Unlock()
+	g.begin()
 	timeLeft := startTimeMax
-	for _, each := range g.branches {
-		i.mu.Lock()
-		i.running++
-		i.mu.Unlock()
-		go live(each)
+	for index, each := range g.branches {
+		if !g.startBranch(each) {
+			g.branches = g.branches[:index]
+			return
+		}
 		if timeLeft > 0 {
 			began := time.Now()
 			timer := time.NewTimer(min(startTime, timeLeft))
@@ -97,33 +85,50 @@ func (g *group) start() {
 	}
 }
 
+func (g *group) begin() {
+	i := g.invocation
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.exitIfOver()
+	i.starting++
+	i.plainSeen = i.plainSeen || !g.isOurs
+	if g.isOurs {
+		g.parent.joining++
+	}
+}
+
+// startBranch starts a branch, unless a race is over already.
+func (g *group) startBranch(b *branch) bool {
+	g.invocation.mu.Lock()
+	defer g.invocation.mu.Unlock()
+	if g.isDone {
+		return false
+	}
+	b.noteRunning(1)
+	go live(b)
+	return true
+}
+
 // wait waits until the group is done; meanwhile its goroutine does not count as running.
 func (g *group) wait() {
 	i := g.invocation
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.starting--
 	i.lastMove = time.Now()
 	if g.isOurs && !g.isDone {
 		g.isCounted = false
-		i.running--
+		g.parent.noteRunning(-1)
 	}
 	i.advance()
-	i.mu.Unlock()
-	<-g.done
-	i.mu.Lock()
+	i.without(func() { <-g.done })
 	if g.isOurs {
 		g.parent.joining--
 	}
-	losers := g.loseOthers()
-	i.mu.Unlock()
-	for _, each := range losers {
-		<-each.ended
+	for _, each := range g.idle() {
+		i.without(func() { <-each.ended })
 	}
-	i.mu.Lock()
-	if g.parent.isOver() {
-		i.exit()
-	}
-	i.mu.Unlock()
+	i.exitIfOver()
 }
 
 // ended is called with the lock whenever a branch has ended.
@@ -138,33 +143,23 @@ func (g *group) ended(index int) {
 	g.isDone = true
 	if !g.isCounted {
 		g.isCounted = true
-		g.invocation.running++
+		g.parent.noteRunning(1)
+	}
+	if g.isRace {
+		for _, each := range g.branches {
+			each.cancel(ErrRaceLost)
+		}
 	}
 	close(g.done)
 }
 
-// loseOthers ends all branches that have not won the race, and gives those that end soon.
-func (g *group) loseOthers() []*branch {
-	if !g.isRace {
-		return nil
-	}
-	i := g.invocation
-	var soon []*branch
-	for index, each := range g.branches {
-		if index != g.first {
-			each.isLost = true
-			each.cancel(errRaceLost)
-			if each.executing == 0 {
-				soon = append(soon, each)
-			}
+// idle are the branches that do nothing but wait at steps: if their contexts have ended, they end at once.
+func (g *group) idle() []*branch {
+	var idle []*branch
+	for _, each := range g.branches {
+		if each.running == 0 && each.executing == 0 {
+			idle = append(idle, each)
 		}
 	}
-	for _, call := range i.machine.Live() {
-		if w := call.Waiter.(*waiter); w.waits && w.branch.isOver() {
-			i.machine.Abandon(call)
-			i.wake(call)
-		}
-	}
-	i.queue = slices.DeleteFunc(i.queue, func(call *replay.Call) bool { return call.Waiter.(*waiter).branch.isOver() })
-	return soon
+	return idle
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,7 +65,6 @@ type Invocation struct {
 	mu        sync.Mutex
 	machine   *replay.Machine
 	hasSlot   bool
-	running   int            // branches that neither wait for a step or for others, nor execute a step's body
 	starting  int            // groups whose branches are being started
 	plainSeen bool           // whether a goroutine that is not ours has called a step
 	queue     []*replay.Call // can go on, and their branches have not heard of it
@@ -89,7 +89,7 @@ func New(under context.Context, opts Opts) *Invocation {
 	i := &Invocation{
 		Lease: Lease{machine.RunID, machine.Epoch}, owner: opts.Owner, functionID: opts.FunctionID,
 		reports: report.Maker{RunID: machine.RunID, Epoch: machine.Epoch},
-		began:   time.Now(), machine: machine, hasSlot: true, running: 1, lastMove: time.Now(), logger: opts.Logger,
+		began:   time.Now(), machine: machine, hasSlot: true, lastMove: time.Now(), logger: opts.Logger,
 	}
 	start := Start{
 		Events: opts.Events, Attempt: opts.Attempt, RunID: machine.RunID, Traceparent: machine.Traceparent,
@@ -103,18 +103,13 @@ func New(under context.Context, opts Opts) *Invocation {
 		}
 		return err
 	})
+	i.main.running = 1
 	i.main.atEnd = func(err error) { i.ended(data, err) }
 	return i
 }
 
 // Go starts the function.
 func (i *Invocation) Go() { go live(i.main) }
-
-// Limits are what the server refuses for good.
-func (i *Invocation) Limits() limits.Limits { return i.owner.Limits() }
-
-// Reports makes reports of this run.
-func (i *Invocation) Reports() report.Maker { return i.reports }
 
 // Acked says that a step's report was answered.
 func (i *Invocation) Acked(stepKey string, status replay.AckStatus, entry *replay.Entry, message string) {
@@ -135,7 +130,8 @@ func (i *Invocation) Reassured() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, call := range i.machine.Live() {
-		if waiter := call.Waiter.(*waiter); call.Status == replay.StatusExecute && !call.IsHeld && waiter.waits {
+		isInTurn := !call.IsHeld && !slices.Contains(i.queue, call)
+		if call.Status == replay.StatusExecute && isInTurn && call.Waiter.(*waiter).waits {
 			i.wake(call)
 		}
 	}
@@ -175,7 +171,7 @@ func (i *Invocation) ended(data []byte, err error) {
 func (i *Invocation) encode(value any) ([]byte, error) {
 	data, err := codec.Encode(value, "the result of function", i.functionID)
 	if err == nil {
-		err = i.Limits().CheckOutput(data, "function", i.functionID)
+		err = i.owner.Limits().CheckOutput(data, "function", i.functionID)
 	}
 	return data, err
 }
@@ -199,10 +195,18 @@ func (i *Invocation) freeSlot() {
 	}
 }
 
-// exit ends a goroutine that must not go on. It is called with the lock, which it gives back.
-func (i *Invocation) exit() {
+// exitIfOver ends a goroutine that must not go on. It is called with the lock, which has to be given back by a defer.
+func (i *Invocation) exitIfOver() {
+	if i.machine.IsOver() {
+		runtime.Goexit()
+	}
+}
+
+// without does something without the lock, which is held before and after.
+func (i *Invocation) without(do func()) {
 	i.mu.Unlock()
-	runtime.Goexit()
+	defer i.mu.Lock()
+	do()
 }
 
 // IsReplaying tells whether the code walks over what is recorded.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -72,13 +73,19 @@ func (t *Target) Explain(err error) string {
 }
 
 // codeName is a status code as the protocol spells it: INVALID_ARGUMENT.
-func codeName(code codes.Code) string {
+func codeName(of codes.Code) string {
+	switch of {
+	case codes.Canceled:
+		return "CANCELLED"
+	case codes.OK:
+		return "OK"
+	}
 	var name strings.Builder
-	for index, char := range code.String() {
-		if index > 0 && char >= 'A' && char <= 'Z' && code != codes.OK {
+	for index, char := range of.String() {
+		if index > 0 && unicode.IsUpper(char) {
 			name.WriteByte('_')
 		}
-		name.WriteRune(char)
+		name.WriteRune(unicode.ToUpper(char))
 	}
-	return strings.ToUpper(name.String())
+	return name.String()
 }

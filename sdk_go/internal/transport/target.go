@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -26,6 +27,11 @@ const (
 	portMax       = 65535
 	keepaliveTime = 20 * time.Second
 	keepaliveWait = 10 * time.Second
+
+	// A connection that is used again and again is soon there again, too, once the server is.
+	connectTime = 10 * time.Second
+	delayFirst  = 100 * time.Millisecond
+	delayMax    = 2 * time.Second
 )
 
 var addressPattern = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})$`)
@@ -57,10 +63,13 @@ func (t *Target) Open() (*grpc.ClientConn, error) {
 	if t.TLS != nil {
 		way = credentials.NewTLS(t.TLS.Clone())
 	}
+	connectParams := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTime}
+	connectParams.Backoff.BaseDelay, connectParams.Backoff.MaxDelay = delayFirst, delayMax
 	return grpc.NewClient(t.Address,
 		grpc.WithTransportCredentials(way),
 		// The server tells what it sends at the most.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithConnectParams(connectParams),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveWait}),
 	)
 }

@@ -29,7 +29,9 @@ type errBroken struct{ text string }
 
 func (e errBroken) Error() string { return e.text }
 
-func brokenf(format string, arguments ...any) error { return errBroken{fmt.Sprintf(format, arguments...)} }
+func brokenf(format string, arguments ...any) error {
+	return errBroken{fmt.Sprintf(format, arguments...)}
+}
 
 // stream is one stream to the server: one goroutine keeps its time, one reads, and one writes what the outbox has.
 type stream struct {
@@ -69,9 +71,11 @@ func (s *stream) serve(
 	service pb.WorkServiceClient, hello *pb.StreamWorkRequest, stopping context.Context, onWelcome func(*pb.Welcome),
 ) error {
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopWaiting := context.AfterFunc(stopping, cancel) // it connects, which may take its time
 	call, err := service.StreamWork(ctx)
+	stopWaiting()
 	if err != nil {
-		cancel()
 		return err
 	}
 	var ended sync.WaitGroup
@@ -84,9 +88,11 @@ func (s *stream) serve(
 		defer ended.Done()
 		s.read(call)
 	}()
-	defer ended.Wait()
-	defer cancel()
-	defer s.outbox.close(s.out)
+	defer func() {
+		s.outbox.close(s.out)
+		cancel()
+		ended.Wait()
+	}()
 	if err := s.waitWelcome(stopping); err != nil {
 		return err
 	}
@@ -234,7 +240,7 @@ func (s *stream) write(call pb.WorkService_StreamWorkClient, hello *pb.StreamWor
 func (s *stream) read(call pb.WorkService_StreamWorkClient) {
 	err := s.readAll(call)
 	var broken errBroken
-	if err == io.EOF || errors.As(err, &broken) { //nolint:errorlint // it is never wrapped
+	if err == io.EOF || errors.As(err, &broken) {
 		err = nil
 	}
 	s.mu.Lock()

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,13 +18,13 @@ import (
 )
 
 const (
-	// DrainTime is how long a drain may take, if nothing else is said.
-	DrainTime = 30 * time.Second
 	// drainAckTime: the server says at once that it sends no more; one that does not is not waited for longer.
 	drainAckTime = 5 * time.Second
 
 	hostBytesMax = 64
 )
+
+var errEnded = errors.New("the worker has ended")
 
 // Opts are the parts of a worker.
 type Opts struct {
@@ -44,6 +46,7 @@ type Worker struct {
 
 	stopping, halting context.Context
 	stop, halt        context.CancelFunc
+	ended             chan struct{}
 	mu                sync.Mutex
 	refusal           error
 }
@@ -56,7 +59,7 @@ func New(opts Opts) (*Worker, error) {
 	if len(opts.Functions) == 0 {
 		return nil, fault.Argumentf("a worker needs a function; define one with steplane.CreateFunction")
 	}
-	w := &Worker{opts: opts}
+	w := &Worker{opts: opts, ended: make(chan struct{})}
 	w.stopping, w.stop = context.WithCancel(context.Background())
 	w.halting, w.halt = context.WithCancel(context.Background())
 	outbox := newOutbox(opts.Slots)
@@ -78,6 +81,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.hasRun.Swap(true) {
 		return fault.Argumentf("a worker runs once; make another with client.Worker")
 	}
+	defer close(w.ended)
 	w.executor.under = context.WithoutCancel(ctx)
 	leaving, leave := context.WithCancel(context.Background())
 	w.session.stopping = leaving
@@ -118,7 +122,7 @@ func (w *Worker) IsConnected() bool {
 	return w.executor.isConnected
 }
 
-// Connected returns once it is connected, and its functions are registered, or the context ends.
+// Connected returns once it is connected, and its functions are registered; with an error if it, or the context, ends before.
 func (w *Worker) Connected(ctx context.Context) error {
 	w.executor.mu.Lock()
 	connected := w.executor.connected
@@ -126,6 +130,8 @@ func (w *Worker) Connected(ctx context.Context) error {
 	select {
 	case <-connected:
 		return nil
+	case <-w.ended:
+		return cmp.Or(w.refused(), errEnded)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -181,4 +187,3 @@ func instanceID() string {
 	_, _ = rand.Read(chance[:])
 	return fmt.Sprintf("%s-%d-%s", host[:min(len(host), hostBytesMax)], os.Getpid(), hex.EncodeToString(chance[:]))
 }
-
