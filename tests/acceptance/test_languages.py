@@ -29,9 +29,12 @@ KILLED = [
 ]
 """Which worker is killed in which step of which function, and what is recorded of that run then; in this order."""
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or shutil.which("go") is None, reason="node or go is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("node") is None or shutil.which("go") is None, reason="node or go is not installed"
+    ),
+    pytest.mark.timeout(600),  # the first time it builds the SDKs
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from controlplane.gen.steplane.v1 import run_pb2
 from tests.acceptance.build import build_go, build_typescript
 from tests.acceptance.place import PROGRAMS, Place, Tree
 
+pytestmark = pytest.mark.timeout(600)  # the first time it builds the SDKs
+
 USERS = 25
 COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     "python": lambda _: [sys.executable, PROGRAMS / "weekly_activity.py"],
