@@ -20,6 +20,8 @@ endif
 EMAIL := examples/weekly_email
 
 .DEFAULT_GOAL := help
+# tsc writes its output even where it finds mistakes: that must not count as built.
+.DELETE_ON_ERROR:
 .PHONY: help setup proto docs fmt check test test-python test-typescript test-go conformance demo bench crash clean
 
 help: ## show this list
