@@ -23,6 +23,7 @@ from controlplane.client_commands.runs import runs
 from controlplane.client_commands.send import send
 from controlplane.client_commands.signal import signal
 from controlplane.client_commands.trigger import trigger
+from controlplane.client_commands.work import work
 
 if TYPE_CHECKING:
     import click
@@ -43,6 +44,7 @@ COMMANDS: tuple[click.Command, ...] = (
     resume,
     disable,
     delete,
+    work,
 )
 
 __all__ = ["COMMANDS"]

@@ -68,7 +68,7 @@ _SHARED: Final = (
 
 
 def client_command(
-    name: str, *, examples: Sequence[str]
+    name: str, *, examples: Sequence[str], exit_codes: str = EXIT_CODES
 ) -> Callable[[Callable[Concatenate[Session, _P], None]], click.Command]:
     """Make a command of a function that asks a server: it gets its session first, then its own options."""
 
@@ -80,7 +80,7 @@ def client_command(
             with module.open_session(**shared) as session:
                 body(session, *args, **options)
 
-        command = click.command(name, epilog=_epilog(examples))(callback)
+        command = click.command(name, epilog=_epilog(examples, exit_codes))(callback)
         command.params += _SHARED
         return command
 
@@ -99,5 +99,5 @@ def limit_option(default: int, *, of: str = "to show", maximum: int = 1_000_000)
     )
 
 
-def _epilog(examples: Sequence[str]) -> str:
-    return "\n\n".join(["\b\nExamples:\n" + "\n".join(f"  steplane {example}" for example in examples), EXIT_CODES])
+def _epilog(examples: Sequence[str], exit_codes: str) -> str:
+    return "\n\n".join(["\b\nExamples:\n" + "\n".join(f"  steplane {example}" for example in examples), exit_codes])

@@ -53,10 +53,10 @@ class Connection:
         self.channel = _channel(target)
         self._target = target
 
-    def call(self, method: Callable[..., Any], request: Any) -> Any:
-        """Ask for one answer."""
+    def call(self, method: Callable[..., Any], request: Any, *, more_seconds: float = 0) -> Any:
+        """Ask for one answer, which may take so many seconds more than others."""
         try:
-            return method(request, timeout=self._target.timeout)
+            return method(request, timeout=self._target.timeout + more_seconds)
         except grpc.RpcError as error:
             raise self._problem(error) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -18,7 +18,7 @@ _NUMBERED: Final = re.compile(r"#\d+$")
 
 def json_object(value: str) -> bytes:
     """A JSON object: given as it is, as `@FILE`, or as `-` for standard input."""
-    text, found = _read_json(value)
+    text, found = _parse_json(value)
     if not isinstance(found, dict):
         raise click.BadParameter('a JSON object is needed, for example {"id": 1}')
     return text.encode()
@@ -26,8 +26,21 @@ def json_object(value: str) -> bytes:
 
 def json_value(value: str) -> bytes:
     """Any JSON: given as it is, as `@FILE`, or as `-` for standard input."""
-    text, _ = _read_json(value)
+    text, _ = _parse_json(value)
     return text.encode()
+
+
+def read_json(value: str) -> object:
+    """What some JSON means: given as it is, as `@FILE`, or as `-` for standard input. `null` counts as nothing."""
+    return _parse_json(value)[1]
+
+
+def duration(value: str) -> timedelta:
+    """A length of time."""
+    found = parse_duration(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no duration; write 30s, 10m, 2h or 3d")
+    return found
 
 
 def moment(value: str) -> datetime:
@@ -64,7 +77,7 @@ def step_key(text: str) -> str:
     return text if not text or _NUMBERED.search(text) else f"{text}#0"
 
 
-def _read_json(value: str) -> tuple[str, object]:
+def _parse_json(value: str) -> tuple[str, object]:
     text = _json_text(value)
     try:
         return text, json.loads(text, parse_constant=_refuse_constant)

@@ -15,6 +15,14 @@ Exit codes:
   3  the server cannot be reached, or cannot answer now"""
 
 
+REPORT_EXIT_CODES = """\b
+Exit codes:
+  0  it is on disk, now or since an earlier report
+  1  the run is not yours any more (it was cancelled, or given to another worker): stop working on it
+  2  the command or what it was given is wrong, or the server rejects the report for good
+  3  the server cannot be reached, or cannot answer now: report it again"""
+
+
 class Problem(click.ClickException):
     """What is wrong, in plain words, and what to do about it."""
 

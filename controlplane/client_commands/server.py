@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from controlplane.client_commands.connection import Connection, timestamp
 from controlplane.client_commands.show.words import RUN_STATES
 from controlplane.client_commands.steering import Steering
+from controlplane.client_commands.working import Working
 from controlplane.gen.steplane.v1 import (
     event_pb2,
     event_pb2_grpc,
@@ -36,6 +37,8 @@ class Server:
         self._runs = run_pb2_grpc.RunServiceStub(self._connection.channel)
         self.steering = Steering(self._connection)
         """The orders that change runs and functions."""
+        self.working = Working(self._connection)
+        """What workers ask."""
 
     def __enter__(self) -> Server:
         return self

@@ -20,11 +20,13 @@ from controlplane.client_commands.connection import Target, Tls
 from controlplane.client_commands.follow import FOLLOWED_MAX, follow_run, follow_runs
 from controlplane.client_commands.order import Order, give_order
 from controlplane.client_commands.problems import Failed, Wrong
+from controlplane.client_commands.reporting import report
 from controlplane.client_commands.server import Server
 from controlplane.client_commands.show.screen import Screen
 
 if TYPE_CHECKING:
     from controlplane.client_commands.steering import Progress
+    from controlplane.client_commands.work.reports import Call
 
 SHARED_OPTIONS: Final = ("address", "namespace", "as_json", "timeout", "tls", "tls_ca", "client_cert", "client_key")
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
@@ -51,6 +53,10 @@ class Session(NamedTuple):
     ) -> None:
         """Do something with all runs that match, or only count them; asks first unless `yes`."""
         give_order(self.screen, Order(verb, done, send), dry_run=dry_run, yes=yes)
+
+    def report(self, call: Call) -> None:
+        """Report to the server, and show what it answers; raises a `Problem` unless all of it is on disk."""
+        report(self.server, self.screen, call)
 
     def follow_run(self, run_id: str) -> None:
         """Show how a run goes, with its steps, until it has ended; raises `Failed` unless it completed."""

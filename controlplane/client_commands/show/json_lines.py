@@ -70,6 +70,11 @@ def message_data(message: Message) -> dict[str, Any]:
     }
 
 
+def enum_prefix(enum: Any) -> str:
+    """What all names of an enum's values begin with in the contract."""
+    return f"{_WORD_START.sub('_', enum.name)}_".upper()
+
+
 def payload_data(payload: payload_pb2.Payload) -> Any:
     """A user's value: decoded if it is JSON, else its encoding and its bytes in base64."""
     if payload.encoding in {"", "json"}:
@@ -108,7 +113,7 @@ def _enum_word(value: int, enum: Any) -> str | int | None:
     if value == 0:
         return None
     name: str = known.name
-    return name.lower().removeprefix(_WORD_START.sub("_", enum.name).lower() + "_")
+    return name.removeprefix(enum_prefix(enum)).lower()
 
 
 _MESSAGES: Final[dict[str, Callable[[Any], Any]]] = {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from controlplane.client_commands.show import json_lines, run_page, tables
+from controlplane.client_commands.show import json_lines, run_page, shell, tables
 from controlplane.client_commands.show.function_page import function_page
 from controlplane.client_commands.show.lineage_tree import Cut, lineage_tree
 from controlplane.client_commands.show.pen import Pen
-from controlplane.client_commands.show.words import count, defined_name, function_look, printable, run_look
+from controlplane.client_commands.show.words import count, defined_name, function_look, printable, run_look, step_name
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from controlplane.client_commands.connection import Listed
     from controlplane.client_commands.steering import Progress
-    from controlplane.gen.steplane.v1 import function_pb2, run_pb2
+    from controlplane.gen.steplane.v1 import function_pb2, run_pb2, work_pb2
 
 
 class Screen:
@@ -147,6 +147,38 @@ class Screen:
                     "function ", (printable(name), "bold"), f" is deleted; {count(runs_cancelled, 'run')} cancelled"
                 )
             )
+
+    def registered(
+        self, definition: function_pb2.FunctionDefinition, answer: function_pb2.RegisterFunctionResponse
+    ) -> None:
+        """A function was registered."""
+        if self.as_json:
+            name = {"app_id": definition.app_id, "function_id": definition.function_id}
+            self._json(name | json_lines.message_data(answer))
+            return
+        name_text = (printable(defined_name(definition)), "bold")
+        self._print(Text.assemble("function ", name_text, f" is registered, version {answer.version}"))
+        for warning in answer.warnings:
+            self._print(Text(printable(warning), "yellow"))
+
+    def invocation(self, invocation: work_pb2.Invocation) -> None:
+        """A run to work on: for programs, whoever looks."""
+        self._json(json_lines.message_data(invocation))
+
+    def assignments(self, invocation: work_pb2.Invocation | None) -> None:
+        """The same as assignments for bash."""
+        for each in shell.assignments(invocation):
+            self.console.file.write(f"{each}\n")
+        self.console.file.flush()
+
+    def ack(self, ack: work_pb2.Ack) -> None:
+        """The answer to a report."""
+        if self.as_json:
+            self._json(json_lines.message_data(ack))
+            return
+        what = f"step {step_name(ack.step_key)}" if ack.step_key else "outcome"
+        status = json_lines.message_data(ack)["status"]
+        self._print(Text.assemble(f"{printable(what)} of run {printable(ack.run_id)}: ", (f"{status}", "bold")))
 
     def lineage(self, lineage: run_pb2.GetLineageResponse, *, depth: int, children: int) -> None:
         """A lineage; its tree is cut at `depth` and `children`, unless they are 0."""
