@@ -66,7 +66,8 @@ check: $(STAMP) ## format, lint, types, layers, contract: what a change must pas
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m conformance.vectors --check
-	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm run --silent check)
+	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm run --silent check && \
+	  npx prettier --config .prettierrc.json --check ../$(EMAIL)/typescript/*.* ../tests/acceptance/*/*.mts)
 	$(call where,go,cd sdk_go && ./check.sh)
 
 test: test-python test-typescript test-go conformance ## all tests; what needs node or go only where these are
