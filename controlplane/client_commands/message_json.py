@@ -22,6 +22,8 @@ _PAYLOAD: Final = payload_pb2.Payload.DESCRIPTOR.full_name
 
 def to_message(data: object, message: _Message, *, what: str) -> _Message:
     """Fill a message; raises `Wrong` with `what` it should have been."""
+    if not isinstance(data, dict):
+        raise Wrong(f"that is not {what}, which is a JSON object")
     try:
         ParseDict(_wire_json(data, message.DESCRIPTOR), message)
     except ParseError as error:
