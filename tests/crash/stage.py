@@ -53,6 +53,8 @@ class Stage:
         self.acknowledged: set[str] = set()
         self.deaths: list[int] = []
         """The exit codes of servers that ended without being asked to."""
+        self.patience = PATIENCE
+        """Of the server with its workers."""
         self.log_level = "debug"
         """Of the server. At debug it tells of each change of each run, which `check` looks at."""
         self._ready = folder / "ready"
@@ -182,7 +184,7 @@ class Stage:
         self._ready.unlink(missing_ok=True)
         place = ["--db", str(self.database), "--listen", f"127.0.0.1:{self.port}", "--ready-file", str(self._ready)]
         log = ["--log-format", "json", "--log-level", self.log_level]
-        self.server = self._start("server", ["-m", "controlplane", "serve", *place, *log, *PATIENCE], environment)
+        self.server = self._start("server", ["-m", "controlplane", "serve", *place, *log, *self.patience], environment)
 
     def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("STEPLANE_")}
