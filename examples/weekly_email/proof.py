@@ -44,7 +44,7 @@ class Proof:
             f"{self.steps} steps are recorded, in {self.runs} runs, under {self.traces} trace id.",
             f"Each was recorded once, by the worker that executed it: {shares}.",
             f"{self.late} of them ran again after they were recorded.",
-            f"{self.again} were under way when their worker was killed, not recorded yet, and so ran again.",
+            f"Under way when their worker was killed, not recorded yet, and so executed again: {self.again}.",
         ]
 
 
