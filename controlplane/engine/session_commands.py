@@ -109,7 +109,7 @@ def release(turn: Turn, command: Release) -> None:
         run = _held_run(turn, lease, session.row.namespace) if session is not None else None
         if run is not None:
             # It is no sign of a run that kills its workers.
-            lifecycle.free(turn.d, run, deliveries=run.deliveries - 1)
+            lifecycle.free(turn.d, run, deliveries=max(run.deliveries - 1, 0))
 
 
 def drain(turn: Turn, command: Drain) -> None:
