@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,10 @@ EXCLUSIONS: Final = Path(__file__).parent / "exclusions.yaml"
 ACTIONS: Final = {
     "cancel run": False,
     "delay": False,
+    "hold": False,
+    "nothing": False,
     "repeat": False,
+    "repeat ack": False,
     "send": False,
     "drop": False,
     "stale": False,
@@ -31,8 +35,10 @@ ACTIONS: Final = {
     "kill worker": True,
     "stop worker": True,
 }
+#: What is done to reports only.
+_OF_REPORTS: Final = ("hold", "repeat ack")
 #: Moments at which a fault can happen: each with a step's key, but for those that need none.
-MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation"}
+MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation", "forgotten"}
 
 _FUNCTION: Final = {"trigger", "retries", "retry", "script"}
 _CASE: Final = {
@@ -48,8 +54,8 @@ _CASE: Final = {
     "faults",
     "expect",
 } | _FUNCTION
-_FAULT: Final = {"at", "nth", "run", "do", "ms", "send"}
-_RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports"}
+_FAULT: Final = {"at", "nth", "run", "do", "ms", "until", "send"}
+_RUN: Final = {"function", "state", "output", "failure", "journal", "epoch", "reports", "order"}
 _EXPECT: Final = {"runs", "lineage"} | _RUN
 
 
@@ -57,13 +63,25 @@ class CaseError(Exception):
     """A case can't be one."""
 
 
+class Patience(Enum):
+    """For whom the server of a case keeps runs. Where no case asks for less it is long, so that a slow machine costs none."""
+
+    LONG = "long"
+    """For whoever comes back."""
+    WITH_THE_CONNECTED = "with the connected"
+    """Not for a worker whose connection broke, as it does when its process ends."""
+    SHORT = "short"
+    """Not for one that sends no heartbeats either, which are asked for every two seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """Something that goes wrong, at a moment of a run."""
 
     moment: str
-    """`report a#0`: as the worker's report of that step comes; `ack`, `resolution`: as the server's answer does; `invocation`.
-    Instead of a step's key: `end` and `park`."""
+    """`report a#0`: as the worker's report of that step comes; `ack`, `resolution`: as the server's answer does, an ack being
+    one that says that it is recorded. Instead of a step's key: `end` and `park`. `invocation` and `cancellation`: as one is to be
+    told. `forgotten`: as a heartbeat comes that lacks a lease which the worker was told to stop."""
     action: str
     nth: int = 1
     """Which such moment."""
@@ -71,6 +89,8 @@ class Fault:
     """Of a run of which function; of any if empty."""
     milliseconds: int = 0
     """How long the action `delay` holds things up."""
+    until: str = ""
+    """The moment of the same run until which the action `hold` holds its reports up."""
     events: Sequence[Mapping[str, Any]] = ()
     """What the action `send` sends."""
 
@@ -97,8 +117,7 @@ class Case:
 
     is_alone: bool = False
     """Whether it needs a worker of its own."""
-    is_patient: bool = True
-    """Whether a worker that lost its connection, or is silent, keeps its runs for long."""
+    patience: Patience = Patience.LONG
     watch_seconds: float = 0.0
     """How long the worker is watched when all runs have ended, as it could still do what it must not."""
 
@@ -124,7 +143,11 @@ def exclusions(path: Path = EXCLUSIONS) -> set[str]:
 
 
 def _load_file(path: Path) -> Iterator[Case]:
-    for raw in yaml.safe_load(path.read_text()):
+    try:
+        listed = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise CaseError(f"{path.name}: {error}") from error
+    for raw in listed:
         name = str(raw.get("name"))
         try:
             yield _case(_named(raw, name), path.stem)
@@ -151,8 +174,15 @@ def _case(raw: Mapping[str, Any], subject: str) -> Case:
         lineage=expect.get("lineage", ""),
         watch_seconds=raw.get("watch_ms", 0) / 1000,
         is_alone=raw.get("alone", False) or any(ACTIONS[fault.action] for fault in faults),
-        is_patient=not raw.get("impatient", False) and not any(fault.action.endswith(" worker") for fault in faults),
+        patience=_patience(raw, faults),
     )
+
+
+def _patience(raw: Mapping[str, Any], faults: Sequence[Fault]) -> Patience:
+    if raw.get("impatient", False) or any(fault.action == "freeze worker" for fault in faults):
+        return Patience.SHORT
+    ends_worker = any(fault.action in ("kill worker", "stop worker") for fault in faults)
+    return Patience.WITH_THE_CONNECTED if ends_worker else Patience.LONG
 
 
 def _function(function_id: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,14 +196,19 @@ def _fault(raw: Mapping[str, Any]) -> Fault:
     _known(raw, _FAULT)
     if raw["do"] not in ACTIONS:
         raise ValueError(f"{raw['do']!r} is none of {', '.join(ACTIONS)}")
-    if raw["at"].split()[0] not in MOMENTS:
-        raise ValueError(f"{raw['at']!r} is no moment: it begins with one of {', '.join(sorted(MOMENTS))}")
+    if raw["do"] in _OF_REPORTS and not raw["at"].startswith("report "):
+        raise ValueError(f"{raw['do']!r} is for reports")
+    until = [raw["until"]] if raw["do"] == "hold" else []
+    for moment in [raw["at"], *until]:
+        if moment.split()[0] not in MOMENTS:
+            raise ValueError(f"{moment!r} is no moment: it begins with one of {', '.join(sorted(MOMENTS))}")
     return Fault(
         moment=raw["at"],
         action=raw["do"],
         nth=raw.get("nth", 1),
         function=raw.get("run", ""),
         milliseconds=raw.get("ms", 0),
+        until=raw.get("until", ""),
         events=raw.get("send", ()),
     )
 

@@ -50,7 +50,7 @@ async def problems_of(case: Case, lineages: Sequence[run_pb2.GetLineageResponse]
     if case.lineage:
         problems += _lineage_problems(case.lineage, lineages[0])
     problems += [problem for lineage in lineages for problem in _trace_problems(case, lineage)]
-    problems += [f"{runs[run_id].function_id}: {text}" for run_id, text in rig.referee.problems if run_id in runs]
+    problems += [f"{run.function_id}: {text}" for run in runs.values() for text in rig.referee.problems_of(run.id)]
     return problems
 
 
@@ -66,6 +66,10 @@ async def _run_problems(expected: Mapping[str, Any], run: run_pb2.Run, names: Ma
         for key, count in expected["reports"].items():
             if reports.get(key, 0) != count:
                 problems.append(f"{reports.get(key, 0)} different reports of {key}, not {count}")
+    if "order" in expected:
+        order = [each for each in rig.referee.order_of(run.id) if each in expected["order"]]
+        if order != expected["order"]:
+            problems.append(f"what passed, in its order: {', '.join(order)}; not {', '.join(expected['order'])}")
     return problems
 
 

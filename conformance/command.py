@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +21,7 @@ Examples:
   steplane conformance --list
   steplane conformance --worker 'python sdk_py/conformance/worker.py'
   steplane conformance --worker ./my-worker --case one-step --case 06-parallel
+  steplane conformance --worker ./my-worker --case cut-before-an-ack --keep /tmp/cut
 
 {EXIT_CODES}
 """
@@ -26,6 +30,12 @@ Examples:
 @click.command("conformance", epilog=_EPILOG)
 @click.option("--worker", metavar="COMMAND", help="What starts the worker under test.")
 @click.option("--case", "chosen", multiple=True, metavar="NAME", help="Only this case, or subject; again for more.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the logs of servers and workers, their scripts, and all frames as text, in a new folder.",
+)
 @click.option("--list", "is_list", is_flag=True, help="Show what each case proves, and play none.")
 @click.option(
     "--json/--no-json",
@@ -33,7 +43,9 @@ Examples:
     default=None,
     help="JSON, one object a line; or a table. JSON by itself when the output is not a terminal.",
 )
-def conformance(worker: str | None, chosen: Sequence[str], *, is_list: bool, as_json: bool | None) -> None:
+def conformance(
+    worker: str | None, chosen: Sequence[str], keep: Path | None, *, is_list: bool, as_json: bool | None
+) -> None:
     """Try whether a worker keeps the rules that every SDK has to keep.
 
     Starts a server and the worker under test, with a relay between them that watches every frame and lets connections
@@ -51,11 +63,28 @@ def conformance(worker: str | None, chosen: Sequence[str], *, is_list: bool, as_
         show.cases(cases, as_json=as_json)
     elif worker is None:
         raise Wrong("no worker to try", remedy="--worker 'COMMAND' says how to start it; --list shows the cases.")
-    elif failed := show.play(worker, cases, as_json=as_json):
-        raise Failed(
-            f"{failed} of {len(cases)} cases failed",
-            remedy="To play one again: steplane conformance --worker … --case NAME",
-        )
+    else:
+        with _folder(keep) as folder:
+            failed = show.play(worker, cases, folder, as_json=as_json)
+        if failed:
+            raise Failed(
+                f"{failed} of {len(cases)} cases failed",
+                remedy=f"The logs and frames are in {keep}."
+                if keep is not None
+                else "To look closer: steplane conformance --worker … --case NAME --keep DIR",
+            )
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="steplane-conformance-") as name:
+            yield Path(name)
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise Wrong(f"{keep} is not empty", remedy="--keep makes a new folder, so that nothing old is taken for new.")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
 
 
 def _chosen(cases: Sequence[Case], names: Sequence[str]) -> Sequence[Case]:

@@ -1,17 +1,21 @@
 """The faults of cases that are being played: which of them happens now.
 
-A moment is a thing that passes the relay: a report, an ack, a resolution, an invocation, a cancellation.
+A moment is a thing that passes the relay: a report, an ack, a resolution, an invocation, a cancellation, a heartbeat.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conformance.case import Case, Fault
+from conformance.pulse import Pulse
 from controlplane.gen.steplane.v1 import work_pb2
 
 _OUTCOMES = {"run_completed": "end", "run_failed": "end", "run_parked": "park"}
+_RECORDED = (work_pb2.ACK_STATUS_COMMITTED, work_pb2.ACK_STATUS_DUPLICATE)
 
 
 @dataclass
@@ -24,14 +28,16 @@ class _Armed:
 class Faults:
     """Of all cases that one rig plays. Each happens once."""
 
-    def __init__(self, cases: Iterable[Case]) -> None:
+    def __init__(self, cases: Iterable[Case], pulse: Pulse) -> None:
         self._armed = [
             _Armed(fault, frozenset([fault.function] if fault.function else [each["id"] for each in case.functions]))
             for case in cases
             for fault in case.faults
         ]
+        self._pulse = pulse
         self._functions: dict[str, str] = {}
         self._outcomes: dict[tuple[str, int], str] = {}
+        self._come: dict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
 
     def of_report(self, report: work_pb2.Report) -> list[Fault]:
         """Those that happen as a worker's report comes."""
@@ -42,7 +48,8 @@ class Faults:
 
     def of_ack(self, ack: work_pb2.Ack) -> list[Fault]:
         """Those that happen as an ack is to be told."""
-        return self._met(ack.run_id, f"ack {ack.step_key or self._outcomes.get((ack.run_id, ack.epoch), '')}")
+        what = "ack" if ack.status in _RECORDED else "refusal"
+        return self._met(ack.run_id, f"{what} {ack.step_key or self._outcomes.get((ack.run_id, ack.epoch), '')}")
 
     def of_resolution(self, resolution: work_pb2.Resolution) -> list[Fault]:
         """Those that happen as a resolution is to be told."""
@@ -57,12 +64,26 @@ class Faults:
         """Those that happen as a cancellation is to be told."""
         return self._met(cancellation.run_id, "cancellation")
 
+    def of_forgotten(self, run_id: str) -> list[Fault]:
+        """Those that happen as a heartbeat lacks a lease that was lost."""
+        return self._met(run_id, "forgotten")
+
+    async def come(self, run_id: str, moment: str) -> None:
+        """Wait for a moment of a run, if it has not come yet."""
+        await self._come[run_id, moment].wait()
+
     def left(self, case: Case) -> list[Fault]:
-        """Those of a case whose moment has not come yet."""
-        return [armed.fault for armed in self._armed if armed.fault in case.faults and armed.count < armed.fault.nth]
+        """Those of a case whose moment has not come yet, though it has to: what is never sent need not be held."""
+        return [
+            armed.fault
+            for armed in self._armed
+            if armed.fault in case.faults and armed.count < armed.fault.nth and armed.fault.action != "hold"
+        ]
 
     def _met(self, run_id: str, moment: str) -> list[Fault]:
         function_id, met = self._functions.get(run_id, ""), []
+        self._come[run_id, moment].set()
+        self._pulse.beat(function_id)
         for armed in self._armed:
             if armed.fault.moment == moment and function_id in armed.functions:
                 armed.count += 1

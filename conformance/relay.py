@@ -5,8 +5,9 @@ streams, and lets faults happen between two items of a frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -14,13 +15,19 @@ from grpc import aio
 
 from conformance.case import Fault
 from conformance.faults import Faults
-from conformance.referee import Referee, StreamSeen
+from conformance.referee import Referee
+from conformance.seen import StreamSeen
+from conformance.stage import RECONNECTS_SOON
+from conformance.transcript import Transcript
 from conformance.wire import Wire
 from controlplane.gen.steplane.v1 import work_pb2
 from steplane.override import override
 
 _STREAM_WORK: Final = "/steplane.v1.WorkService/StreamWork"
-_OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS: Final = (
+    *(("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)),
+    *RECONNECTS_SOON,
+)
 #: What belongs to a connection, not to a call.
 _HOP: Final = ("user-agent", "grpc-", ":")
 #: Actions after which the item that was under way does not arrive.
@@ -34,7 +41,14 @@ class Relay:
     """Of one worker process. `act` does what is done to processes; it is told the fault and the run's id."""
 
     def __init__(
-        self, server: str, *, worker: int, faults: Faults, referee: Referee, act: Callable[[Fault, str], None]
+        self,
+        server: str,
+        *,
+        worker: int,
+        faults: Faults,
+        referee: Referee,
+        transcript: Transcript,
+        act: Callable[[Fault, str], None],
     ) -> None:
         self.address = ""
         self.is_met = asyncio.Event()
@@ -42,6 +56,7 @@ class Relay:
         self._worker = worker
         self._faults = faults
         self._referee = referee
+        self._transcript = transcript
         self._act = act
         self._channel = aio.insecure_channel(server, options=_OPTIONS)
         self._server = aio.server(options=_OPTIONS)
@@ -74,11 +89,11 @@ class Relay:
         return answer
 
     async def _stream(self, requests: AsyncIterator[bytes], context: _Context) -> None:
-        seen = StreamSeen(worker=self._worker)
         call: Any = self._channel.stream_stream(_STREAM_WORK)(metadata=_passed_on(context))
-        up = asyncio.ensure_future(self._up(requests, call, seen))
+        stream = _Stream(call, context, self._referee.opened(self._worker))
+        up = asyncio.ensure_future(self._up(requests, stream))
         try:
-            await self._down(call, context, seen)
+            await self._down(stream)
         except aio.AioRpcError as error:
             await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
         finally:
@@ -87,41 +102,93 @@ class Relay:
             with suppress(asyncio.CancelledError, aio.AioRpcError, asyncio.InvalidStateError):
                 await up
 
-    async def _up(self, requests: AsyncIterator[bytes], call: Any, seen: StreamSeen) -> None:
-        async for data in requests:
-            frame = _Sent.FromString(data)
-            self._referee.sent(seen, frame, len(data))
-            met = [(report, self._faults.of_report(report)) for report in frame.reports.reports]
-            if not any(faults for _, faults in met):
-                await call.write(data)
-                continue
-            for report, faults in met:
-                part = _Sent(reports=work_pb2.Reports(reports=[report])).SerializeToString()
-                for _ in await self._happen(faults, report.run_id):
-                    await call.write(part)
-        await call.done_writing()
+    # From the worker to the server.
 
-    async def _down(self, call: Any, context: _Context, seen: StreamSeen) -> None:
-        async for data in call:
+    async def _up(self, requests: AsyncIterator[bytes], stream: _Stream) -> None:
+        try:
+            async for data in requests:
+                await self._pass_on(stream, data)
+            await asyncio.gather(*stream.held.values())
+        finally:
+            for task in stream.held.values():
+                task.cancel()
+        await stream.call.done_writing()
+
+    async def _pass_on(self, stream: _Stream, data: bytes) -> None:
+        frame = _Sent.FromString(data)
+        self._transcript.sent(stream.seen, frame)
+        for run_id in self._referee.sent(stream.seen, frame, len(data)):
+            await self._happen(self._faults.of_forgotten(run_id), run_id)
+        met = [(report, self._faults.of_report(report)) for report in frame.reports.reports]
+        if not any(faults or stream.before(report) for report, faults in met):
+            await stream.send(data)
+            return
+        for report, faults in met:
+            before = stream.before(report)
+            if before or any(fault.action == "hold" for fault in faults):
+                stream.held[report.run_id, report.step_key] = asyncio.ensure_future(
+                    self._hold(stream, report, faults, before)
+                )
+            else:
+                await self._report(stream, report, faults)
+
+    async def _hold(
+        self, stream: _Stream, report: work_pb2.Report, faults: list[Fault], before: Sequence[asyncio.Future[None]]
+    ) -> None:
+        """Pass a report on later, once its moment has come and those before it are passed on."""
+        for each in before:
+            await each
+        for fault in faults:
+            if fault.action == "hold":
+                await self._faults.come(report.run_id, fault.until)
+        await self._report(stream, report, faults)
+
+    async def _report(self, stream: _Stream, report: work_pb2.Report, faults: list[Fault]) -> None:
+        part = _Sent(reports=work_pb2.Reports(reports=[report])).SerializeToString()
+        again = partial(self._tell_again, stream, report)
+        for _ in await self._happen(faults, report.run_id, again=again):
+            await stream.send(part)
+
+    # From the server to the worker.
+
+    async def _down(self, stream: _Stream) -> None:
+        async for data in stream.call:
             frame = _Told.FromString(data)
             if frame.HasField("welcome"):
                 self.is_met.set()
             met = list(self._items(frame))
             if not any(faults for _, faults, _ in met):
-                self._referee.told(seen, frame)
-                await context.write(data)
+                await self._tell(stream, frame)
                 continue
             for part, faults, run_id in met:
                 for _ in await self._happen(faults, run_id):
-                    told = _stale(part) if any(fault.action == "stale" for fault in faults) else part
-                    self._referee.told(seen, told)
-                    await context.write(told.SerializeToString())
+                    is_stale = any(fault.action == "stale" for fault in faults)
+                    await self._tell(stream, _stale(part) if is_stale else part)
 
-    async def _happen(self, faults: list[Fault], run_id: str) -> range:
+    async def _tell(self, stream: _Stream, frame: work_pb2.StreamWorkResponse) -> None:
+        self._transcript.told(stream.seen, frame)
+        self._referee.told(stream.seen, frame)
+        for ack in frame.acks.acks:
+            stream.acks[ack.run_id, ack.step_key] = _Told(acks=work_pb2.Acks(acks=[ack]))
+        await stream.tell(frame.SerializeToString())
+
+    async def _tell_again(self, stream: _Stream, report: work_pb2.Report) -> None:
+        """The last ack of this step."""
+        told = stream.acks.get((report.run_id, report.step_key))
+        if told is not None:
+            await self._tell(stream, told)
+
+    async def _happen(
+        self, faults: list[Fault], run_id: str, *, again: Callable[[], Awaitable[None]] | None = None
+    ) -> range:
         """Let them happen; once for each time that the item is to be passed on."""
         for fault in faults:
+            self._transcript.fault(fault)
             if fault.action == "delay":
                 await asyncio.sleep(fault.milliseconds / 1000)
+            elif fault.action == "repeat ack":
+                assert again is not None, "only reports have acks"
+                await again()
             else:
                 self._act(fault, run_id)
         actions = {fault.action for fault in faults}
@@ -145,6 +212,40 @@ class Relay:
         for cancellation in frame.cancellations.cancellations:
             part = _Told(cancellations=work_pb2.Cancellations(cancellations=[cancellation]))
             yield part, faults.of_cancellation(cancellation), cancellation.run_id
+
+
+class _Stream:
+    """One stream of the worker, with its other half. In each direction there is one frame at a time."""
+
+    def __init__(self, call: Any, context: _Context, seen: StreamSeen) -> None:
+        self.call = call
+        self.seen = seen
+        self.held: dict[tuple[str, str], asyncio.Future[None]] = {}
+        """Reports that were held, each by its run and its step: that step might have taken so long."""
+        self.acks: dict[tuple[str, str], work_pb2.StreamWorkResponse] = {}
+        """The last ack of each step that was told on it."""
+        self._context = context
+        self._up_is_free = asyncio.Lock()
+        self._down_is_free = asyncio.Lock()
+
+    def before(self, report: work_pb2.Report) -> list[asyncio.Future[None]]:
+        """What was held that a report must not overtake: one of the same step, and an outcome none of its run."""
+        return [
+            held
+            for (run_id, key), held in self.held.items()
+            if run_id == report.run_id and report.step_key in ("", key)
+        ]
+
+    async def send(self, data: bytes) -> None:
+        """Write a frame to the server; nothing if the call is over, which its other direction tells."""
+        async with self._up_is_free:
+            with suppress(aio.AioRpcError, asyncio.InvalidStateError):
+                await self.call.write(data)
+
+    async def tell(self, data: bytes) -> None:
+        """Write a frame to the worker."""
+        async with self._down_is_free:
+            await self._context.write(data)
 
 
 class _Handler(grpc.GenericRpcHandler):

@@ -15,9 +15,19 @@ from grpc import aio
 
 from conformance.case import Case, Fault
 from conformance.faults import Faults
+from conformance.pulse import Pulse
 from conformance.referee import Referee
 from conformance.relay import Relay
-from conformance.stage import START_SECONDS_MAX, Program, Server, StageError, start_worker
+from conformance.stage import (
+    END_SECONDS_MAX,
+    RECONNECTS_SOON,
+    START_SECONDS_MAX,
+    Program,
+    Server,
+    StageError,
+    start_worker,
+)
+from conformance.transcript import Transcript
 from controlplane.gen.steplane.v1 import (
     event_pb2,
     event_pb2_grpc,
@@ -25,8 +35,11 @@ from controlplane.gen.steplane.v1 import (
     run_pb2_grpc,
 )
 
-CASE_SECONDS_MAX: Final = 30
-_MOMENT_SECONDS_MAX: Final = 3
+#: A case has failed when nothing of it passed for so long. However slow a machine is, something does.
+SILENCE_SECONDS_MAX: Final = 30
+#: What passes no relay, such as a cancellation, is looked for so often.
+_LOOK_SECONDS: Final = 0.5
+_LOOK_SECONDS_MIN: Final = 0.05
 SHARED_SLOTS: Final = 40
 ALONE_SLOTS: Final = 4
 _NOT_ANSWERED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -52,11 +65,13 @@ class Rig:
         self._folder = folder
         self._slots = ALONE_SLOTS if cases[0].is_alone else SHARED_SLOTS
         self.referee = Referee(self._slots)
-        self.faults = Faults(cases)
+        self._pulse = Pulse(cases)
+        self.faults = Faults(cases, self._pulse)
+        self._transcript = Transcript(folder / "frames.txt")
         self._workers: list[Program] = []
         self._relays: list[Relay] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._channel = aio.insecure_channel(server.address)
+        self._channel = aio.insecure_channel(server.address, options=RECONNECTS_SOON)
         self._events = event_pb2_grpc.EventServiceStub(self._channel)
         self._runs = run_pb2_grpc.RunServiceStub(self._channel)
 
@@ -82,22 +97,25 @@ class Rig:
         for relay in self._relays:
             await relay.close()
         self._relays.clear()
+        self._transcript.close()
         await self._channel.close()
 
     async def play(self, case: Case) -> list[run_pb2.GetLineageResponse]:
         """Send the case's events and wait for all that it expects; what came of each event. Raises `TimeoutError`."""
         answer = await self._send(case.send)
-        expected = len(case.runs)
-        async with asyncio.timeout(CASE_SECONDS_MAX):
-            while True:
-                lineages = [await self._lineage(event_id) for event_id in dict.fromkeys(answer.ids)]
-                runs = {run.id: run for lineage in lineages for run in lineage.runs}
-                if len(runs) >= expected and all(run.state in _ENDED for run in runs.values()):
-                    break
-                self._look_after_workers()
-                await asyncio.sleep(0.05)
+        self._pulse.begin(case)
+        while not _is_over(case, lineages := [await self._lineage(each) for each in dict.fromkeys(answer.ids)]):
+            self._look_after_workers()
+            await self._wait(case)
         await asyncio.sleep(case.watch_seconds)
         return lineages
+
+    async def _wait(self, case: Case) -> None:
+        """Wait until something of the case happened, for a moment. Raises `TimeoutError` if nothing does for long."""
+        if self._pulse.silence(case) > SILENCE_SECONDS_MAX:
+            raise TimeoutError
+        await asyncio.sleep(_LOOK_SECONDS_MIN)
+        await self._pulse.next(case, seconds=_LOOK_SECONDS)
 
     async def run(self, run_id: str) -> run_pb2.Run:
         """A run with its output."""
@@ -114,9 +132,8 @@ class Rig:
     async def moments_left(self, case: Case) -> list[str]:
         """The moments of faults that do not come, though all that was expected of the case has."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_MOMENT_SECONDS_MAX):
-                while self.faults.left(case):  # noqa: ASYNC110 asked rarely, of what many relays change
-                    await asyncio.sleep(0.02)
+            while self.faults.left(case):
+                await self._wait(case)
         return [fault.moment for fault in self.faults.left(case)]
 
     def words(self) -> str:
@@ -182,6 +199,7 @@ class Rig:
     async def _restart_server(self, number: signal.Signals) -> None:
         await self._server.end(number)
         await self._server.start()
+        self._pulse.beat_all()
 
     async def _replace(self, worker: Program) -> None:
         await worker.wait()
@@ -193,10 +211,11 @@ class Rig:
 
     async def _freeze(self, worker: Program, run_id: str) -> None:
         await self._start_replacement()
-        async with asyncio.timeout(CASE_SECONDS_MAX):
-            while (await self.run(run_id)).state not in _ENDED:  # noqa: ASYNC110 the server has to be asked
-                await asyncio.sleep(0.05)
-        worker.kill(signal.SIGCONT)
+        try:
+            while (await self.run(run_id)).state not in _ENDED:
+                await self._wait(self._cases[0])
+        finally:
+            worker.kill(signal.SIGCONT)
 
     # Workers.
 
@@ -205,7 +224,14 @@ class Rig:
 
     async def _start_worker(self, functions: Sequence[Any]) -> None:
         number = len(self._workers) + 1
-        relay = Relay(self._server.address, worker=number, faults=self.faults, referee=self.referee, act=self._act)
+        relay = Relay(
+            self._server.address,
+            worker=number,
+            faults=self.faults,
+            referee=self.referee,
+            transcript=self._transcript,
+            act=self._act,
+        )
         await relay.start()
         self._relays.append(relay)
         app_id = "conformance" if len(self._cases) > 1 else self._cases[0].name
@@ -230,6 +256,7 @@ class Rig:
         if not relay.is_met.is_set():
             what = "did not open a stream in time" if worker.is_alive else "ended before it had a stream"
             raise StageError(f"the worker {what}; {worker.last_words()}")
+        self._pulse.beat_all()
 
     async def _leave(self, worker: Program) -> None:
         """It was told to go: it has to end by itself, with status 0."""
@@ -247,11 +274,18 @@ class Rig:
 
 
 async def _asked(call: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """The answer of a server that may just be starting again."""
-    while True:
-        try:
-            return await call()
-        except aio.AioRpcError as error:
-            if error.code() not in _NOT_ANSWERED:
-                raise
-        await asyncio.sleep(0.05)
+    """The answer of a server that may just be starting again. Raises `TimeoutError` if it does not."""
+    async with asyncio.timeout(END_SECONDS_MAX + START_SECONDS_MAX):
+        while True:
+            try:
+                return await call()
+            except aio.AioRpcError as error:
+                if error.code() not in _NOT_ANSWERED:
+                    raise
+            await asyncio.sleep(0.05)
+
+
+def _is_over(case: Case, lineages: Sequence[run_pb2.GetLineageResponse]) -> bool:
+    """Whether all runs that are expected are there, and none of those that are there goes on."""
+    runs = {run.id: run for lineage in lineages for run in lineage.runs}
+    return len(runs) >= len(case.runs) and all(run.state in _ENDED for run in runs.values())

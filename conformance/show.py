@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -29,25 +32,50 @@ def cases(listed: Sequence[Case], *, as_json: bool) -> None:
     Console().print(table)
 
 
-def play(worker: str, played: Sequence[Case], *, as_json: bool) -> int:
+def play(worker: str, played: Sequence[Case], folder: Path, *, as_json: bool) -> int:
     """Play the cases and show their results; returns how many failed."""
     if as_json:
-        results = asyncio.run(_play(worker, played, _print_json))
+        results = asyncio.run(_play(worker, played, folder, _print_json))
     else:
-        # What moves is for the terminal only; the table can go into a file.
-        with Progress(
-            TextColumn("playing"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True), transient=True
-        ) as progress:
-            task = progress.add_task("", total=len(played))
-            results = asyncio.run(_play(worker, played, lambda _: progress.advance(task)))
+        with _Progress(len(played)) as progress:
+            results = asyncio.run(_play(worker, played, folder, progress.tell))
         _print_table(results)
+        _print_problems(worker, results)
     return sum(1 for result in results if result.problems)
 
 
-async def _play(worker: str, played: Sequence[Case], tell: Callable[[Result], None]) -> list[Result]:
+class _Progress:
+    """How many have passed so far, of how many. It moves, so it is for a terminal only; the table can go into a file."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._passed = self._failed = 0
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task(self._text(), total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, result: Result) -> None:
+        """A case ended."""
+        self._passed += not result.problems
+        self._failed += bool(result.problems)
+        self._bar.update(self._task, advance=1, description=self._text())
+
+    def _text(self) -> str:
+        failed = f", [red]{self._failed} failed[/red]" if self._failed else ""
+        return f"{self._passed} of {self._total} cases passed{failed}"
+
+
+async def _play(worker: str, played: Sequence[Case], folder: Path, tell: Callable[[Result], None]) -> list[Result]:
     """All results, in the order of the cases; each is told as it comes."""
     results: dict[str, Result] = {}
-    async for result in play_cases(worker, played):
+    async for result in play_cases(worker, played, folder):
         results[result.case.name] = result
         tell(result)
     return [results[case.name] for case in played]
@@ -72,13 +100,20 @@ def _print_table(results: Sequence[Result]) -> None:
         mark = Text("✘ failed", "red") if result.problems else Text("✔ passed", "green")
         table.add_row(mark, case.name, Text(case.subject, "dim"), f"{result.seconds:.2f}", end_section=is_last)
     console.print(table)
-    for result in results:
-        if result.problems:
-            console.print(Text(f"✘ {result.case.name}", "bold red"), Text(result.case.proves, "dim"))
-            for problem in result.problems:
-                console.print(Text(f"    {problem}".replace("\n", "\n    ")), soft_wrap=True)
-    passed = sum(1 for result in results if not result.problems)
-    console.print(f"{passed} of {len(results)} cases passed")
+
+
+def _print_problems(worker: str, results: Sequence[Result]) -> None:
+    """What was seen instead of what was expected, and how to see it again."""
+    console = Console()
+    failed = [result for result in results if result.problems]
+    for result in failed:
+        console.print(Text(f"✘ {result.case.name}", "bold red"))
+        console.print(Text(f"    {result.case.proves}", "dim"), soft_wrap=True)
+        for problem in result.problems:
+            console.print(Text(f"    {problem}".replace("\n", "\n    ")), soft_wrap=True)
+        again = f"steplane conformance --worker {shlex.quote(worker)} --case {result.case.name} --keep DIR"
+        console.print(Text(f"    again, with all logs and frames: {again}\n"), soft_wrap=True)
+    console.print(f"{len(results) - len(failed)} of {len(results)} cases passed")
 
 
 def _with_last_of_subject(listed: Sequence[Case]) -> list[tuple[Case, bool]]:
