@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from steplane.replay.journal import AckStatus, Entry
+from steplane.gen.steplane.v1 import work_pb2
+from steplane.replay.journal import AckStatus, Entry, StepState
 from steplane.worker import frames
 from steplane.worker.slots import Slots
 
@@ -20,6 +21,7 @@ Lease: TypeAlias = tuple[str, int]
 
 FRAME_BYTES_DEFAULT: Final = 4 * 1024 * 1024
 _SUCCESS: Final = frozenset({AckStatus.COMMITTED, AckStatus.DUPLICATE})
+_LOST: Final = frozenset({AckStatus.STALE_EPOCH, AckStatus.RUN_ENDED})
 
 
 class OutgoingReport(NamedTuple):
@@ -119,9 +121,12 @@ class Outbox:
             self._changed.notify_all()
 
     def forget(self, lease: Lease) -> None:
-        """A lease was taken away."""
+        """A lease was taken away. What was not sent of it is not sent any more."""
         with self._changed:
-            self._held.pop(lease, None)
+            unacked = self._held.pop(lease, None)
+            if unacked and self._unsent:
+                dropped = set(unacked.values())
+                self._unsent = [data for data in self._unsent if data not in dropped]
 
     def release(self, leases: Iterable[Lease], *, slots_freed: int = 0) -> None:
         """Hand leases back; they are held no longer."""
@@ -183,13 +188,18 @@ class Outbox:
                     self._slots.busy += 1
 
     def acked(self, acks: Iterable[IncomingAck]) -> list[IncomingAck]:
-        """Acks came. The result are those that the user's side has to see: not those of an outcome that is on disk."""
+        """Acks came. The result are those that the user's side has to see: not those of an outcome that is on disk, and
+        not those of reports that were answered before.
+        """
         open_acks = []
         with self._changed:
             for ack in acks:
                 unacked = self._held.get(ack.lease)
-                if unacked is not None:
-                    unacked.pop(ack.step_key, None)
+                if unacked is not None and ack.status not in _LOST:
+                    report = unacked.get(ack.step_key)
+                    if report is None or _is_of_earlier_try(ack, report):
+                        continue
+                    del unacked[ack.step_key]
                 if ack.step_key or ack.status not in _SUCCESS:
                     open_acks.append(ack)
                 else:
@@ -256,3 +266,12 @@ class Outbox:
         self._released = []
         self._unsent = []
         return batch
+
+
+def _is_of_earlier_try(ack: IncomingAck, report: bytes) -> bool:
+    """Whether an ack came late: it tells of fewer tries than the report that waits for its own."""
+    entry = ack.entry
+    if entry is None or entry.state != StepState.RETRYING:
+        return False
+    waiting = work_pb2.Report.FromString(report)
+    return entry.attempts < max(waiting.step_failed.attempt, waiting.step_completed.attempt)

@@ -5,7 +5,9 @@
  * every heartbeat, from the moment it is read from the stream until its outcome is acknowledged or it is taken away.
  */
 
-import { AckStatus } from "../replay/journal.js";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ReportSchema } from "../gen/steplane/v1/work_pb.js";
+import { AckStatus, StepState } from "../replay/journal.js";
 import type { CertaintyWriter } from "./certainty.js";
 import * as frames from "./frames.js";
 import { leaseKey, type IncomingAck, type Lease } from "./messages.js";
@@ -67,9 +69,14 @@ export class Outbox {
     this.#flushSoon();
   }
 
-  /** Leases were taken away. */
+  /** Leases were taken away. What was not sent of them is not sent any more. */
   forget(leases: readonly Lease[]): void {
-    for (const lease of leases) this.#held.delete(leaseKey(lease));
+    for (const lease of leases) {
+      const key = leaseKey(lease);
+      const dropped = new Set(this.#held.get(key)?.unacked.values());
+      this.#held.delete(key);
+      if (dropped.size > 0) this.#unsent = this.#unsent.filter((report) => !dropped.has(report));
+    }
   }
 
   /** Hand leases back; they are held no longer. */
@@ -129,11 +136,20 @@ export class Outbox {
     }
   }
 
-  /** Acks came. The result are those that the user's side has to see: not those of an outcome that is on disk. */
+  /**
+   * Acks came. The result are those that the user's side has to see: not those of an outcome that is on disk, and not
+   * those of reports that were answered before.
+   */
   acked(acks: readonly IncomingAck[]): IncomingAck[] {
     return acks.filter((ack) => {
       const key = leaseKey(ack);
-      this.#held.get(key)?.unacked.delete(ack.stepKey);
+      const held = this.#held.get(key);
+      const isLost = ack.status === AckStatus.STALE_EPOCH || ack.status === AckStatus.RUN_ENDED;
+      if (held !== undefined && !isLost) {
+        const report = held.unacked.get(ack.stepKey);
+        if (report === undefined || isOfEarlierTry(ack, report)) return false;
+        held.unacked.delete(ack.stepKey);
+      }
       const isSuccess = ack.status === AckStatus.COMMITTED || ack.status === AckStatus.DUPLICATE;
       if (ack.stepKey !== "" || !isSuccess) return true;
       this.#held.delete(key);
@@ -188,4 +204,12 @@ export class Outbox {
       this.flush();
     });
   }
+}
+
+/** Whether an ack came late: it tells of fewer tries than the report that waits for its own. */
+function isOfEarlierTry({ entry }: IncomingAck, report: Uint8Array): boolean {
+  if (entry?.state !== StepState.RETRYING) return false;
+  const { body } = fromBinary(ReportSchema, report);
+  const attempt = body.case === "stepCompleted" || body.case === "stepFailed" ? body.value.attempt : 0;
+  return entry.attempts < attempt;
 }

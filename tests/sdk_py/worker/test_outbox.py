@@ -6,21 +6,28 @@ import threading
 from math import inf
 
 from steplane.gen.steplane.v1 import work_pb2
-from steplane.replay.journal import AckStatus
+from steplane.replay.journal import AckStatus, Entry, StepKind, StepState
 from steplane.worker.outbox import IncomingAck, Lease, Outbox, OutgoingReport, OutgoingStream
 
 R1, R2, R3 = ("r1", 1), ("r2", 1), ("r3", 4)
 
 
-def report(lease: Lease, step_key: str) -> OutgoingReport:
+def report(lease: Lease, step_key: str, *, attempt: int = 0) -> OutgoingReport:
     """A report; its bytes are a message that says what it is."""
     message = work_pb2.Report(run_id=lease[0], epoch=lease[1], step_key=step_key)
+    message.step_completed.attempt = attempt
     return OutgoingReport(lease, step_key, message.SerializeToString())
 
 
 def ack(lease: Lease, step_key: str, status: AckStatus = AckStatus.COMMITTED) -> IncomingAck:
     """An ack without an entry."""
     return IncomingAck(lease, step_key, status, "", None)
+
+
+def retrying(lease: Lease, step_key: str, *, attempts: int) -> IncomingAck:
+    """The ack of a try that failed."""
+    entry = Entry(step_key, StepKind.RUN, StepState.RETRYING, attempts=attempts)
+    return ack(lease, step_key)._replace(entry=entry)
 
 
 def opened(outbox: Outbox, *resumed: Lease) -> OutgoingStream:
@@ -131,6 +138,7 @@ def test_acks_that_somebody_waits_for_are_passed_on() -> None:
     outbox = Outbox(5)
     opened(outbox)
     outbox.received([R1, R2])
+    outbox.put([report(R1, "a#0"), report(R1, ""), report(R2, "")])
     acks = [
         ack(R1, "a#0"),
         ack(R1, "", AckStatus.DUPLICATE),
@@ -139,6 +147,42 @@ def test_acks_that_somebody_waits_for_are_passed_on() -> None:
     ]
     assert outbox.acked(acks) == [acks[0], acks[2], acks[3]]
     assert outbox.held == [R2]
+
+
+def test_an_ack_counts_once() -> None:
+    """A report that was answered is answered, whatever comes again."""
+    outbox = Outbox(5)
+    opened(outbox)
+    outbox.received([R1])
+    outbox.put([report(R1, "a#0")])
+    assert outbox.acked([ack(R1, "a#0"), ack(R1, "a#0", AckStatus.DUPLICATE)]) == [ack(R1, "a#0")]
+    assert outbox.acked([ack(R1, "b#0"), ack(R1, "b#0", AckStatus.REJECTED), ack(R1, "")]) == []
+    assert outbox.held == [R1]
+
+
+def test_the_ack_of_an_earlier_try_answers_no_later_one() -> None:
+    """It may come again, and late; the report of the later try is kept, and sent again."""
+    outbox = Outbox(5)
+    stream = opened(outbox)
+    outbox.received([R1])
+    outbox.put([report(R1, "a#0", attempt=1)])
+    assert outbox.acked([retrying(R1, "a#0", attempts=1)]) == [retrying(R1, "a#0", attempts=1)]
+    outbox.put([report(R1, "a#0", attempt=2)])
+    assert outbox.acked([retrying(R1, "a#0", attempts=1)]) == []
+    outbox.close(stream)
+    again = opened(outbox, R1)
+    assert sent(outbox, again) == ["r1/a#0", "credit 4"]
+    assert outbox.acked([retrying(R1, "a#0", attempts=2)]) == [retrying(R1, "a#0", attempts=2)]
+
+
+def test_what_was_not_sent_of_a_lost_lease_is_not_sent_any_more() -> None:
+    """Its reports would only be refused; those of other leases stay."""
+    outbox = Outbox(5)
+    stream = opened(outbox)
+    outbox.received([R1, R2])
+    outbox.put([report(R1, "a#0"), report(R2, "a#0"), report(R1, "b#0")])
+    outbox.forget(R1)
+    assert sent(outbox, stream) == ["r2/a#0", "credit 5"]
 
 
 def test_the_same_lease_twice_takes_one_slot() -> None:
