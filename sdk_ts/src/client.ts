@@ -12,11 +12,13 @@ import type {
   NameOf,
   Schemas,
   Sendable,
+  SendableByName,
   Tick,
 } from "./event.js";
 import type { CronTrigger, EventTrigger } from "./flow.js";
 import { DurableFunction, type AnyHandler } from "./function.js";
 import { STANDARD, type Logger } from "./logger.js";
+import { nothingElse } from "./options.js";
 import { Sender } from "./sending.js";
 import { quoted } from "./text.js";
 import { milliseconds, type Duration } from "./time.js";
@@ -61,6 +63,9 @@ export type EventsOf<S extends Schemas, T> = T extends readonly (infer Each)[]
     ? Named<S, Name>
     : Tick;
 
+/** The events of a client by their names, as they are sent: `GetEvents<typeof client>["user/created"]`. */
+export type GetEvents<C> = C extends Steplane<infer S> ? SendableByName<S> : never;
+
 /** What `createFunction` takes beside triggers. */
 export interface HandlerOptions<S extends Schemas> {
   /**
@@ -83,7 +88,8 @@ export class Steplane<S extends Schemas = AnySchemas> {
   readonly #sender: Sender;
 
   constructor(options: SteplaneOptions) {
-    const { id, address, namespace = "default", tls = false, logger = STANDARD } = options;
+    const { id, address, namespace = "default", tls = false, logger = STANDARD, ...rest } = options;
+    nothingElse(rest, "new Steplane");
     this.id = id;
     this.#namespace = namespace;
     const settled = [address, process.env["STEPLANE_ADDRESS"]].find((each) => each !== undefined && each !== "");
@@ -103,9 +109,9 @@ export class Steplane<S extends Schemas = AnySchemas> {
   createFunction<Output, const T extends TriggerOf<S> | readonly TriggerOf<S>[]>(
     options: Omit<FunctionOptions, "triggers"> & { triggers: T } & HandlerOptions<S>,
     handler: (context: Context<S, EventsOf<S, T>>) => Output,
-  ): DurableFunction<Awaited<Output>> {
+  ): DurableFunction<Awaited<Output>, EventsOf<S, T>["data"]> {
     const { onFailure, ...rest } = options;
-    const made = this.#add<Awaited<Output>>(rest, handler as unknown as AnyHandler);
+    const made = this.#add<Awaited<Output>, EventsOf<S, T>["data"]>(rest, handler as unknown as AnyHandler);
     if (onFailure !== undefined) {
       const expression = `event.data.function_id == "${this.id}/${options.id}"`;
       made.failureHandler = this.#add(
@@ -122,15 +128,17 @@ export class Steplane<S extends Schemas = AnySchemas> {
 
   /** A worker for these functions and their failure handlers, or for all: `run` it. */
   createWorker(options: WorkerOptions = {}): Worker {
-    const chosen = options.functions ?? [...this.#functions.values()];
+    const { functions, slots = SLOTS, drainTimeout = DRAIN_TIMEOUT, ...rest } = options;
+    nothingElse(rest, "createWorker");
+    const chosen = functions ?? [...this.#functions.values()];
     const handlers = chosen.flatMap((each) => (each.failureHandler === undefined ? [] : [each.failureHandler]));
     return new Worker({
       target: this.#target,
       namespace: this.#namespace,
       appId: this.id,
       functions: [...new Set([...chosen, ...handlers])],
-      slots: options.slots ?? SLOTS,
-      drainTimeout: milliseconds(options.drainTimeout ?? DRAIN_TIMEOUT),
+      slots,
+      drainTimeout: milliseconds(drainTimeout),
       log: this.#logger,
     });
   }
@@ -173,9 +181,15 @@ export class Steplane<S extends Schemas = AnySchemas> {
     this.#sender.close();
   }
 
-  #add<Output = unknown>(options: FunctionOptions, handler: AnyHandler): DurableFunction<Output> {
-    if (this.#functions.has(options.id)) throw new ArgumentError(`function ${quoted(options.id)} is defined twice`);
-    const made = new DurableFunction<Output>(define(this.id, options), handler);
+  #add<Output, Data>(options: FunctionOptions, handler: AnyHandler): DurableFunction<Output, Data> {
+    const name = `function ${quoted(options.id)}`;
+    if (this.#functions.has(options.id)) throw new ArgumentError(`${name} is defined twice`);
+    if (typeof handler !== "function") {
+      throw new ArgumentError(
+        `${name} has no code: createFunction({ id, triggers, ... }, async ({ event, step }) => { ... })`,
+      );
+    }
+    const made = new DurableFunction<Output, Data>(define(this.id, options), handler);
     this.#functions.set(options.id, made);
     return made;
   }

@@ -1,38 +1,44 @@
 /** Values ⇄ JSON, and the SDK's words ⇄ protobuf. */
 
 import { create } from "@bufbuild/protobuf";
-import { NotSerializableError, SteplaneError } from "./errors.js";
+import { ArgumentError, NotSerializableError, SteplaneError } from "./errors.js";
 import type { Event, EventToSend } from "./event.js";
 import { EventSchema, type Event as EventMessage } from "./gen/steplane/v1/event_pb.js";
 import type { Payload } from "./gen/steplane/v1/payload_pb.js";
 import type { JournalEntry } from "./gen/steplane/v1/run_pb.js";
+import { nothingElse } from "./options.js";
 import type { Entry } from "./replay/journal.js";
-import { kindOf, quoted } from "./text.js";
+import { kindOf, quoted, shown } from "./text.js";
 import { decodeMilliseconds, encodeMoment } from "./time.js";
 
 const REMEDY =
   "Use objects, arrays, strings, numbers, booleans and null: for example Object.fromEntries(map), [...set] or " +
   "String(bigint).";
 
+/** What JSON silently makes of what it can't carry, and of other things as well. */
+const LOSS = /null|\{\}/;
+/** Of these it makes `{}`. */
+const LOSSY = [Map, Set, Promise];
+
 /** A value as JSON. Throws `NotSerializableError`, which says `what` of which name it is. */
 export function encode(value: unknown, what: string, name: string): string {
-  let problem = unserializable(value);
-  if (problem === undefined) {
-    try {
-      const text = JSON.stringify(value ?? null) as string | undefined;
-      if (text !== undefined) return text;
-      problem = `it is a ${kindOf(value)}`;
-    } catch (error) {
-      problem = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-    }
+  try {
+    const text = JSON.stringify(value ?? null) as string | undefined;
+    if (text === undefined) throw new TypeError(`it is a ${kindOf(value)}`);
+    if (LOSS.test(text)) JSON.stringify(value, refuse); // which takes several times as long
+    return text;
+  } catch (error) {
+    const problem = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    throw new NotSerializableError(`${what} ${quoted(name)} is not JSON: ${problem}. ${REMEDY}`);
   }
-  throw new NotSerializableError(`${what} ${quoted(name)} is not JSON: ${problem}. ${REMEDY}`);
 }
 
-/** What JSON would silently turn into something else. */
-function unserializable(value: unknown): string | undefined {
-  if (typeof value === "number") return Number.isFinite(value) ? undefined : `${value} is no number of JSON`;
-  return value instanceof Map || value instanceof Set ? `it is a ${kindOf(value)}` : undefined;
+/** A value, unless JSON would silently turn it into something else. */
+function refuse(key: string, value: unknown): unknown {
+  const where = key === "" ? "it" : `its ${quoted(key)}`;
+  if (typeof value === "number" && !Number.isFinite(value)) throw new TypeError(`${where} is ${value}`);
+  if (LOSSY.some((each) => value instanceof each)) throw new TypeError(`${where} is a ${kindOf(value)}`);
+  return value;
 }
 
 /** What a replay will have of a value whose JSON is `text`: for example a text where there was a `Date`. */
@@ -55,18 +61,24 @@ export function textOf(data: Uint8Array | undefined): string {
     : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
 }
 
-/** An event for the wire. Throws `NotSerializableError`. */
+/** An event for the wire. Throws `ArgumentError` or `NotSerializableError`. */
 export function encodeEvent(event: EventToSend, index: number): EventMessage {
-  const data = encodeObject(event.data ?? {}, `the data of event ${index},`, event.name);
-  const ts = event.ts instanceof Date ? event.ts.getTime() : (event.ts ?? 0);
+  const { id = "", name, data = {}, ts = 0, user, traceparent = "", tracestate = "", ...rest } = event;
+  if (typeof name !== "string") throw new ArgumentError(`event ${index} has no name, but ${shown(name)}`);
+  nothingElse(rest, `event ${index} (${quoted(name)})`);
+  const moment = ts instanceof Date ? ts.getTime() : ts;
+  if (!Number.isFinite(moment)) {
+    throw new ArgumentError(`the ts of event ${index} (${quoted(name)}) is ${shown(ts)}; use a Date, or Date.now()`);
+  }
+  const told = user === undefined ? data : { user, ...data };
   const message = create(EventSchema, {
-    id: event.id ?? "",
-    name: event.name,
-    data: { data: Buffer.from(data) },
-    traceparent: event.traceparent ?? "",
-    tracestate: event.tracestate ?? "",
+    id,
+    name,
+    data: payload(encodeObject(told, `the data of event ${index},`, name)),
+    traceparent,
+    tracestate,
   });
-  if (ts !== 0) message.ts = encodeMoment(ts);
+  if (moment !== 0) message.ts = encodeMoment(moment);
   return message;
 }
 

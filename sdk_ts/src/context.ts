@@ -3,12 +3,13 @@
 import { decodeEvent, type IncomingEvent } from "./codec.js";
 import { SteplaneError } from "./errors.js";
 import type { AnySchemas, Event, Schemas } from "./event.js";
-import type { Logger } from "./logger.js";
-import { State, type Machine } from "./replay/machine.js";
+import { runLogger, type Logger } from "./logger.js";
+import type { Machine } from "./replay/machine.js";
 import { Step, type StepHost } from "./step.js";
 
 /** What a function needs of its invocation, beside steps. */
 export interface ContextHost extends StepHost {
+  readonly functionId: string;
   readonly signal: AbortSignal;
 }
 
@@ -67,17 +68,8 @@ export class Context<S extends Schemas = AnySchemas, E extends Event = Event> {
     return this.#host.signal;
   }
 
-  /** Logs what happens in this run, once: it is silent during replay. Its lines begin with the run's id. */
+  /** Logs what happens in this run, once: it is silent during replay. Its lines tell the run's id. */
   get logger(): Logger {
-    return (this.#logger ??= runLogger(this.#parent, this.#machine));
+    return (this.#logger ??= runLogger(this.#parent, this.#machine, this.#host.functionId));
   }
-}
-
-function runLogger(parent: Logger, machine: Machine): Logger {
-  const log =
-    (level: keyof Logger) =>
-    (message: string, ...rest: unknown[]) => {
-      if (machine.state !== State.REPLAYING) parent[level](`[${machine.runId}] ${message}`, ...rest);
-    };
-  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }

@@ -1,6 +1,6 @@
 /** A function's settings as the server is told them. It checks all of them: here only what can't be told is refused. */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration as DurationMessage } from "@bufbuild/protobuf/wkt";
 import { ArgumentError } from "./errors.js";
 import type * as flow from "./flow.js";
@@ -13,6 +13,7 @@ import {
   type RetryPolicySchema,
   type TriggerSchema,
 } from "./gen/steplane/v1/function_pb.js";
+import { nothingElse } from "./options.js";
 import { policyOf, type Retry } from "./retry.js";
 import { quoted, shown } from "./text.js";
 import { encodeDuration, milliseconds, type Duration } from "./time.js";
@@ -54,86 +55,119 @@ const MODES = { skip: SingletonMode.SKIP, cancel: SingletonMode.CANCEL };
 
 /** A function's definition for the server. Throws `ArgumentError`, which names the function and the option. */
 export function define(appId: string, options: FunctionOptions): FunctionDefinition {
-  const said = <K extends keyof FunctionOptions, R>(
-    name: K,
-    translate: (value: NonNullable<FunctionOptions[K]>) => R,
-  ): R | undefined => {
-    const value = options[name];
-    try {
-      return value === undefined ? undefined : translate(value);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new ArgumentError(`function ${quoted(options.id)}: ${name}: ${why}`, { cause: error });
-    }
-  };
-  const retry = said("retry", (value) => {
-    if (options.retries === undefined) return policyOf(value);
-    const same = `{ attempts: ${options.retries + 1}, ... } has ${options.retries} retries`;
-    throw new TypeError(`give retry or retries, not both: ${same}`);
-  });
-  const fields: MessageInitShape<typeof FunctionDefinitionSchema> = {
+  const { id: functionId, name, triggers, retries, retry, batchEvents, debounce, priority, ...more } = options;
+  const { cancel, concurrency, rateLimit, singleton, throttle, timeouts, idempotency, ...rest } = more;
+  const where = `function ${quoted(functionId)}`;
+  nothingElse(rest, where);
+  const said = <T, R>(option: string, value: T | undefined, translate: (value: T) => R): R | undefined =>
+    value === undefined ? undefined : naming(`${where}: ${option}`, () => translate(value));
+  if (retry !== undefined && retries !== undefined) {
+    const same = `{ attempts: ${retries + 1}, ... } has ${retries} retries`;
+    throw new ArgumentError(`${where}: give retry or retries, not both: ${same}`);
+  }
+  // What is undefined counts as not given; the type can't say so.
+  const definition = create(FunctionDefinitionSchema, {
     appId,
-    functionId: options.id,
-    name: options.name ?? "",
-    triggers: said("triggers", (value) => several(value).map(trigger)) ?? [],
-    cancel: said("cancel", (value) => several(value).map(cancel)) ?? [],
-    concurrency: said("concurrency", concurrency) ?? [],
-  };
-  const single = {
-    retry: retry ?? said("retries", retries),
-    batch: said("batchEvents", batch),
-    debounce: said("debounce", (it) => ({ period: length(it.period), key: it.key ?? "", ...timeout(it.timeout) })),
-    priority: said("priority", (it) => ({ run: it.run })),
-    rateLimit: said("rateLimit", (it) => ({ limit: it.limit, period: length(it.period), key: it.key ?? "" })),
-    singleton: said("singleton", (it) => ({ key: it.key ?? "", mode: oneOf(MODES, "mode", it.mode ?? "skip") })),
-    throttle: said("throttle", throttle),
-    timeouts: said("timeouts", timeouts),
-    idempotency: said("idempotency", (key) => (key === "" ? undefined : { key })),
-  };
-  const given = Object.fromEntries(Object.entries(single).filter(([, value]) => value !== undefined));
-  return create(FunctionDefinitionSchema, { ...fields, ...given });
+    functionId,
+    name,
+    triggers: naming(`${where}: triggers`, () => several(triggers).map(triggerOf)),
+    retry: said("retry", retry, policyOf) ?? said("retries", retries, plainRetries),
+    batch: said("batchEvents", batchEvents, batchOf),
+    cancel: said("cancel", cancel, (them) => several(them).map(cancelOf)),
+    concurrency: said("concurrency", concurrency, (them) => several(them).map(concurrencyOf)),
+    debounce: said("debounce", debounce, debounceOf),
+    priority: said("priority", priority, priorityOf),
+    rateLimit: said("rateLimit", rateLimit, rateLimitOf),
+    singleton: said("singleton", singleton, singletonOf),
+    throttle: said("throttle", throttle, throttleOf),
+    timeouts: said("timeouts", timeouts, timeoutsOf),
+    idempotency: said("idempotency", idempotency, (key) => (key === "" ? undefined : { key })),
+  } as MessageInitShape<typeof FunctionDefinitionSchema>);
+  // A text where there should be a number, say, is found only when it is written.
+  naming(where, () => toBinary(FunctionDefinitionSchema, definition));
+  return definition;
+}
+
+function naming<R>(where: string, translate: () => R): R {
+  try {
+    return translate();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ArgumentError(`${where}: ${why}`, { cause: error });
+  }
 }
 
 function several<T>(value: T | readonly T[]): readonly T[] {
   return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }
 
-function retries(value: number): MessageInitShape<typeof RetryPolicySchema> {
+function plainRetries(value: number): MessageInitShape<typeof RetryPolicySchema> {
   if (!Number.isInteger(value) || value < 0) throw new TypeError(`it is a number of tries, not ${shown(value)}`);
   return { retries: value };
 }
 
-function trigger(it: flow.Trigger): MessageInitShape<typeof TriggerSchema> {
-  if ("event" in it) return { kind: { case: "event", value: { event: it.event, expression: it.if ?? "" } } };
-  if ("cron" in it) return { kind: { case: "cron", value: { cron: it.cron, timeZone: it.tz ?? "" } } };
+function triggerOf(it: flow.Trigger): MessageInitShape<typeof TriggerSchema> {
+  if (it instanceof Object && "event" in it) {
+    const { event, if: expression = "", ...rest } = it;
+    nothingElse(rest);
+    return { kind: { case: "event", value: { event, expression } } };
+  }
+  if (it instanceof Object && "cron" in it) {
+    const { cron, tz: timeZone = "", ...rest } = it;
+    nothingElse(rest);
+    return { kind: { case: "cron", value: { cron, timeZone } } };
+  }
   throw new TypeError(`it has to be { event: ... } or { cron: ... }, not ${shown(it)}`);
 }
 
-function cancel(it: flow.Cancel) {
-  return { event: it.event, match: it.match ?? "", expression: it.if ?? "", ...timeout(it.timeout) };
+function cancelOf({ event, match = "", if: expression = "", timeout: time, ...rest }: flow.Cancel) {
+  nothingElse(rest);
+  return { event, match, expression, ...timeout(time) };
 }
 
-function concurrency(value: number | flow.Concurrency | readonly flow.Concurrency[]) {
-  const limits = typeof value === "number" ? [{ limit: value }] : several(value);
-  return limits.map((it: flow.Concurrency) => ({
-    limit: it.limit,
-    key: it.key ?? "",
-    scope: oneOf(SCOPES, "scope", it.scope ?? "fn"),
-    hold: oneOf(HOLDS, "hold", it.hold ?? "invocation"),
-  }));
+function concurrencyOf(value: number | flow.Concurrency) {
+  const whole: flow.Concurrency = typeof value === "number" ? { limit: value } : value;
+  const { limit, key = "", scope = "fn", hold = "invocation", ...rest } = whole;
+  nothingElse(rest);
+  return { limit, key, scope: oneOf(SCOPES, "scope", scope), hold: oneOf(HOLDS, "hold", hold) };
 }
 
-function batch(it: flow.Batch) {
-  return { maxSize: it.maxSize, timeout: length(it.timeout), key: it.key ?? "", expression: it.if ?? "" };
+function batchOf({ maxSize, timeout: time, key = "", if: expression = "", ...rest }: flow.Batch) {
+  nothingElse(rest);
+  return { maxSize, timeout: length(time), key, expression };
 }
 
-function throttle(it: flow.Throttle) {
-  return { limit: it.limit, period: length(it.period), burst: it.burst ?? 0, key: it.key ?? "" };
+function debounceOf({ period, key = "", timeout: time, ...rest }: flow.Debounce) {
+  nothingElse(rest);
+  return { period: length(period), key, ...timeout(time) };
 }
 
-function timeouts(it: flow.Timeouts) {
-  const start = it.start === undefined ? {} : { start: length(it.start) };
-  return { ...start, ...(it.finish === undefined ? {} : { finish: length(it.finish) }) };
+function priorityOf({ run, ...rest }: flow.Priority) {
+  nothingElse(rest);
+  return { run };
+}
+
+function rateLimitOf({ limit, period, key = "", ...rest }: flow.RateLimit) {
+  nothingElse(rest);
+  return { limit, period: length(period), key };
+}
+
+function singletonOf({ key = "", mode = "skip", ...rest }: flow.Singleton) {
+  nothingElse(rest);
+  return { key, mode: oneOf(MODES, "mode", mode) };
+}
+
+function throttleOf({ limit, period, burst = 0, key = "", ...rest }: flow.Throttle) {
+  nothingElse(rest);
+  return { limit, period: length(period), burst, key };
+}
+
+function timeoutsOf({ start, finish, ...rest }: flow.Timeouts) {
+  nothingElse(rest);
+  return {
+    ...(start === undefined ? {} : { start: length(start) }),
+    ...(finish === undefined ? {} : { finish: length(finish) }),
+  };
 }
 
 function timeout(duration: Duration | undefined): { timeout?: DurationMessage } {

@@ -34,14 +34,20 @@ export interface EventToSend<Name extends string = string, Data = object> {
   ts?: Date | number | undefined;
   /** The W3C trace context that it belongs to. Events of a step always get their step's. */
   traceparent?: string | undefined;
+  /** The W3C vendor state that goes with `traceparent`. */
   tracestate?: string | undefined;
+  /** Whom it is about, for who says so beside the data: it becomes their `user`, unless they have one. */
+  user?: unknown;
 }
 
-/** An event of a schema map, to be sent: its data have to be given if they have members that have to be. */
-export type Sendable<S extends Schemas> = {
+/** The events of a schema map by their names, as they are sent: their data have to be given if any of them has to be. */
+export type SendableByName<S extends Schemas> = {
   [Name in keyof S & string]: Omit<EventToSend<Name, S[Name]>, "data"> &
     (Record<string, never> extends S[Name] ? { data?: S[Name] } : { data: S[Name] });
-}[keyof S & string];
+};
+
+/** Any event of a schema map, as it is sent. */
+export type Sendable<S extends Schemas> = SendableByName<S>[keyof S & string];
 
 /** The events of a name in a schema map; one with a `*` at its end is any of those that it matches. */
 export type Named<S extends Schemas, Name extends string> = Name extends `${infer Prefix}*`

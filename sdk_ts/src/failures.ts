@@ -31,6 +31,10 @@ export function failureOf(error: unknown, stepKey = ""): OutgoingFailure {
   };
 }
 
+interface Directive {
+  directive: { case: "never"; value: boolean } | { case: "after"; value: ReturnType<typeof encodeDuration> };
+}
+
 /** What an error says about trying again; `undefined` leaves it to the retry policy. */
 export function directiveOf(error: unknown, now: number): Directive | undefined {
   if (isFinal(error)) return { directive: { case: "never", value: true } };
@@ -38,8 +42,12 @@ export function directiveOf(error: unknown, now: number): Directive | undefined 
   return { directive: { case: "after", value: encodeDuration(waitOf(error, now)) } };
 }
 
-interface Directive {
-  directive: { case: "never"; value: boolean } | { case: "after"; value: ReturnType<typeof encodeDuration> };
+/** Where an error came from, and what caused it, without the SDK's own code. */
+export function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return shown(error);
+  const text = framesOf(error);
+  const { cause } = error;
+  return cause instanceof Error && cause !== error ? `${text}\ncaused by ${framesOf(cause)}` : text;
 }
 
 /** The name of an error: its own, or that of its class if it was given none. */
@@ -62,15 +70,12 @@ function waitOf(error: RetryAfterError, now: number): number {
   }
 }
 
-function stackOf(error: Error): string {
-  const text = framesOf(error);
-  const { cause } = error;
-  return cause instanceof Error && cause !== error ? `${text}\ncaused by ${framesOf(cause)}` : text;
-}
-
 function framesOf(error: Error): string {
   const isOthers = (line: string): boolean => !(FRAME.test(line) && (line.includes(HERE) || line.includes("(node:")));
-  return (error.stack ?? String(error)).split("\n").filter(isOthers).join("\n");
+  const stack = error.stack ?? String(error);
+  // A stack is written before the constructor of a class can say its name.
+  const named = stack.startsWith("Error") ? nameOf(error) + stack.slice("Error".length) : stack;
+  return named.split("\n").filter(isOthers).join("\n");
 }
 
 /** Protobuf refuses half characters. */

@@ -7,9 +7,9 @@ import type { Context } from "./context.js";
 export type AnyHandler = (context: Context) => unknown;
 
 /** A function, as `createFunction` defines it: give it to workers, and to `step.invoke`. */
-export class DurableFunction<Output = unknown> {
-  /** What it returns; there for the compiler only. */
-  declare readonly output: Output;
+export class DurableFunction<Output = unknown, Data = never> {
+  /** What it returns, and what its event tells; there for the compiler only. */
+  declare readonly types: (data: Data) => Output;
   /** The function that runs once a run of this one has failed for good. Whoever serves this one serves it too. */
   failureHandler: DurableFunction | undefined = undefined;
 

@@ -1,6 +1,13 @@
 /** Durable functions, run by events: the TypeScript SDK of Steplane. */
 
-export { Steplane, type EventsOf, type HandlerOptions, type SteplaneOptions, type WorkerOptions } from "./client.js";
+export {
+  Steplane,
+  type EventsOf,
+  type GetEvents,
+  type HandlerOptions,
+  type SteplaneOptions,
+  type WorkerOptions,
+} from "./client.js";
 export type { Context } from "./context.js";
 export type { FunctionOptions } from "./definition.js";
 export {
@@ -43,5 +50,12 @@ export { currentTraceparent } from "./scope.js";
 export type { Step } from "./step.js";
 export type { Duration } from "./time.js";
 export type { Tls } from "./transport.js";
-export type { InvokeOptions, SignalWaitOptions, WaitedEvent, WaitOptions } from "./waiting.js";
+export type {
+  InvokeOptions,
+  RunOptions,
+  SignalOptions,
+  SignalWaitOptions,
+  WaitedEvent,
+  WaitOptions,
+} from "./waiting.js";
 export type { Worker } from "./worker/worker.js";

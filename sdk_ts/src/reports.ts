@@ -15,7 +15,8 @@ import {
   type SignalWaitStarted,
   type WaitStarted,
 } from "./gen/steplane/v1/work_pb.js";
-import type { Machine, StepCall } from "./replay/machine.js";
+import type { StepCall } from "./replay/call.js";
+import type { Machine } from "./replay/machine.js";
 import { policyOf, type Retry } from "./retry.js";
 import { encodeDuration, encodeMoment } from "./time.js";
 

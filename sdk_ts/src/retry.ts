@@ -3,6 +3,7 @@
 import { create } from "@bufbuild/protobuf";
 import { ArgumentError } from "./errors.js";
 import { RetryPolicySchema, type RetryPolicy } from "./gen/steplane/v1/function_pb.js";
+import { nothingElse } from "./options.js";
 import { shown } from "./text.js";
 import { DAY, encodeDuration, milliseconds, type Duration } from "./time.js";
 
@@ -32,26 +33,27 @@ export interface Retry {
 
 /** The same for the wire, where each wait is written down. Throws `ArgumentError`. */
 export function policyOf(retry: Retry): RetryPolicy {
-  const { attempts, factor = 2 } = retry;
+  const { attempts, firstDelay, factor = 2, maxDelay = DAY, jitter = 0, ...rest } = retry;
+  nothingElse(rest, "retry");
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > ATTEMPTS_MAX) {
     throw new ArgumentError(`retry: attempts is ${shown(attempts)}: 1 to ${ATTEMPTS_MAX}, the first one included`);
   }
   if (typeof factor !== "number" || !(factor >= 1 && factor < Infinity)) {
     throw new ArgumentError(`retry: factor is ${shown(factor)}: 1 or more; 1 makes all waits the same`);
   }
-  const first = checked("firstDelay", retry.firstDelay);
-  const jitter = checked("jitter", retry.jitter ?? 0);
-  const longest = checked("maxDelay", retry.maxDelay ?? DAY);
+  const first = checked("firstDelay", firstDelay);
+  const most = checked("jitter", jitter);
+  const longest = checked("maxDelay", maxDelay);
   if (longest < first) {
     throw new ArgumentError(
-      `retry: maxDelay is ${shown(retry.maxDelay)}: it is less than firstDelay, which is ${shown(retry.firstDelay)}`,
+      `retry: maxDelay is ${shown(maxDelay)}: it is less than firstDelay, which is ${shown(firstDelay)}`,
     );
   }
   const delays = [];
   for (let tries = 1, delay = first; tries < attempts; tries += 1, delay = Math.min(delay * factor, longest)) {
     delays.push(encodeDuration(delay));
   }
-  return create(RetryPolicySchema, { retries: attempts - 1, delays, jitter: encodeDuration(jitter) });
+  return create(RetryPolicySchema, { retries: attempts - 1, delays, jitter: encodeDuration(most) });
 }
 
 function checked(name: string, delay: Duration): number {

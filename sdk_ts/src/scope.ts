@@ -1,8 +1,9 @@
 /** Where the code that runs just now is: in a run, or in the body of one of its steps. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { StepCall } from "./replay/call.js";
 import { childTraceparent, stepSpanId } from "./replay/key.js";
-import { Machine, type StepCall } from "./replay/machine.js";
+import { Machine } from "./replay/machine.js";
 
 /** The run, or the step, of the code that runs. */
 export const SCOPE = new AsyncLocalStorage<Machine | StepCall>();

@@ -3,21 +3,21 @@
 import { afterJson, decode, encode, encodeEvent, eventOf } from "./codec.js";
 import { RejectedError, StepError } from "./errors.js";
 import type { AnySchemas, EventToSend, Named, NameOf, Schemas, Sendable } from "./event.js";
-import type { DurableFunction } from "./function.js";
+import { stackOf } from "./failures.js";
 import type { Json } from "./json.js";
 import type { Limits } from "./limits.js";
 import type { Logger } from "./logger.js";
+import { Status, type StepCall } from "./replay/call.js";
 import { StepKind } from "./replay/journal.js";
 import { stepIdOf } from "./replay/key.js";
-import { Status, type StepCall } from "./replay/machine.js";
 import * as reports from "./reports.js";
-import { policyOf, type Retry } from "./retry.js";
+import type { Retry } from "./retry.js";
 import { SCOPE } from "./scope.js";
 import { checkBatch, checkOutput } from "./sizes.js";
 import { quoted } from "./text.js";
 import { DAY, type Duration } from "./time.js";
 import * as waiting from "./waiting.js";
-import type { InvokeOptions, SignalWaitOptions, WaitedEvent, WaitOptions } from "./waiting.js";
+import type { InvokeOptions, RunOptions, SignalOptions, SignalWaitOptions, WaitOptions } from "./waiting.js";
 
 /** The server takes sleeps of up to 366 days; one that is surely shorter need not wait for its ack to be parked. */
 const SLEEP_CERTAIN_MAX = 365 * DAY;
@@ -37,14 +37,6 @@ export interface StepHost {
   abandon(call: StepCall): void;
 }
 
-/** What both kinds of `waitForEvent` take beside the names of events. */
-interface WaitTerms {
-  /** How long: up to 366 days, which is the default. */
-  timeout?: Duration | undefined;
-  /** From which moment on events count that came before the step; "run" is that at which the run was made. */
-  since?: Date | string | undefined;
-}
-
 /** The steps of a function. */
 export class Step<S extends Schemas = AnySchemas> {
   readonly #host: StepHost;
@@ -59,20 +51,24 @@ export class Step<S extends Schemas = AnySchemas> {
    * It is tried again if it throws an error, as `retry` says, else as its function does; once it has failed for good,
    * `StepError` is thrown here. What it returns has to be JSON, and comes back as JSON has it.
    */
-  run<T>(stepId: string, handler: () => T, options?: { retry?: Retry | undefined }): Promise<Json<Awaited<T>>> {
-    return watched(this.#run(stepId, handler, options?.retry) as Promise<Json<Awaited<T>>>);
+  run<T>(stepId: string, handler: () => T, options: RunOptions = {}): Promise<Json<Awaited<T>>> {
+    return watched(() => this.#run(stepId, handler, options) as Promise<Json<Awaited<T>>>);
   }
 
   /** Sleep for some time. It costs neither memory nor a slot, and survives restarts. */
-  async sleep(stepId: string, duration: Duration): Promise<void> {
-    const length = Math.max(waiting.lengthOf(stepId, "duration", duration), 0);
-    await this.#sleep(stepId, length, length);
+  sleep(stepId: string, duration: Duration): Promise<void> {
+    return watched(async () => {
+      const length = Math.max(waiting.lengthOf(stepId, "duration", duration), 0);
+      await this.#sleep(stepId, length, length);
+    });
   }
 
   /** Sleep until a moment: a `Date`, or a text such as "2030-01-01T00:00:00Z". One that is past does not sleep at all. */
-  async sleepUntil(stepId: string, until: Date | string): Promise<void> {
-    const moment = waiting.momentOf(stepId, until);
-    await this.#sleep(stepId, moment, moment.getTime() - Date.now());
+  sleepUntil(stepId: string, until: Date | string): Promise<void> {
+    return watched(async () => {
+      const moment = waiting.momentOf(stepId, until);
+      await this.#sleep(stepId, moment, moment.getTime() - Date.now());
+    });
   }
 
   /**
@@ -81,15 +77,17 @@ export class Step<S extends Schemas = AnySchemas> {
    * The step is recorded and its events are stored in one transaction, whatever crashes. They carry the trace context of
    * this step.
    */
-  async sendEvent(stepId: string, events: Sendable<S> | readonly Sendable<S>[]): Promise<string[]> {
+  sendEvent(stepId: string, events: Sendable<S> | readonly Sendable<S>[]): Promise<string[]> {
     const batch = (Array.isArray(events) ? events : [events]) as readonly EventToSend[];
-    const call = await this.#ask(stepId, StepKind.SEND_EVENTS, (begun) => {
-      if (batch.length === 0) return undefined;
-      const messages = batch.map(encodeEvent);
-      checkBatch(messages, stepId, this.#host.limits);
-      return reports.eventsSent(begun, messages);
+    return watched(async () => {
+      const call = await this.#ask(stepId, StepKind.SEND_EVENTS, (begun) => {
+        if (batch.length === 0) return undefined;
+        const messages = batch.map(encodeEvent);
+        checkBatch(messages, stepId, this.#host.limits);
+        return reports.eventsSent(begun, messages);
+      });
+      return [...(call.entry?.eventIds ?? [])];
     });
-    return [...(call.entry?.eventIds ?? [])];
   }
 
   /**
@@ -102,27 +100,23 @@ export class Step<S extends Schemas = AnySchemas> {
    *
    * What came before this step is no answer, unless `since` says so. So nobody has to wait before somebody else answers.
    */
-  async waitForEvent<Name extends NameOf<S>>(
+  waitForEvent<Name extends NameOf<S>>(
     stepId: string,
-    options: WaitedEvent<Name> & WaitTerms & { allOf?: false | undefined },
+    options: WaitOptions<Name> & { allOf?: false | undefined },
   ): Promise<Named<S, Name> | null>;
-  async waitForEvent<Name extends NameOf<S>>(
+  waitForEvent<Name extends NameOf<S>>(
     stepId: string,
-    options: { event: readonly (Name | WaitedEvent<Name>)[] } & Omit<WaitedEvent, "event"> &
-      WaitTerms & { allOf?: false | undefined },
-  ): Promise<Named<S, Name> | null>;
-  async waitForEvent<Name extends NameOf<S>>(
-    stepId: string,
-    options: { event: Name | readonly (Name | WaitedEvent<Name>)[] } & Omit<WaitedEvent, "event"> &
-      WaitTerms & { allOf: true },
+    options: WaitOptions<Name> & { allOf: true },
   ): Promise<Named<S, Name>[] | null>;
-  async waitForEvent(stepId: string, options: WaitOptions): Promise<unknown> {
-    const call = await this.#ask(stepId, StepKind.WAIT_FOR_EVENT, (begun) =>
-      reports.waitStarted(begun, waiting.waitForEvent(stepId, options)),
-    );
-    const output = outputOf(call);
-    if (output === null) return null;
-    return Array.isArray(output) ? output.map(eventOf) : eventOf(output);
+  waitForEvent(stepId: string, options: WaitOptions): Promise<unknown> {
+    return watched(async () => {
+      const call = await this.#ask(stepId, StepKind.WAIT_FOR_EVENT, (begun) =>
+        reports.waitStarted(begun, waiting.waitForEvent(stepId, options)),
+      );
+      const output = outputOf(call);
+      if (output === null) return null;
+      return Array.isArray(output) ? output.map(eventOf) : eventOf(output);
+    });
   }
 
   /**
@@ -133,14 +127,13 @@ export class Step<S extends Schemas = AnySchemas> {
    * stack; or if the run was cancelled, skipped, could not be made, or took longer than `timeout` (up to 366 days, which is
    * the default), which the error's `reason` tells. A run that took longer goes on.
    */
-  async invoke<Output = unknown>(
-    stepId: string,
-    options: InvokeOptions & { function: DurableFunction<Output> | string },
-  ): Promise<Json<Output>> {
-    const call = await this.#ask(stepId, StepKind.INVOKE, (begun) =>
-      reports.invokeStarted(begun, waiting.invoke(stepId, options, this.#host.limits)),
-    );
-    return outputOf(call) as Json<Output>;
+  invoke<Output = unknown, Data = object>(stepId: string, options: InvokeOptions<Output, Data>): Promise<Json<Output>> {
+    return watched(async () => {
+      const call = await this.#ask(stepId, StepKind.INVOKE, (begun) =>
+        reports.invokeStarted(begun, waiting.invoke(stepId, options, this.#host.limits)),
+      );
+      return outputOf(call) as Json<Output>;
+    });
   }
 
   /**
@@ -150,11 +143,13 @@ export class Step<S extends Schemas = AnySchemas> {
    * another one waits for it, this step fails, or replaces that one, which then fails: both with `StepError`, whose reason
    * is SIGNAL_IN_USE or SIGNAL_REPLACED.
    */
-  async waitForSignal<Data = unknown>(stepId: string, options: SignalWaitOptions): Promise<Data | null> {
-    const call = await this.#ask(stepId, StepKind.WAIT_FOR_SIGNAL, (begun) =>
-      reports.signalWaitStarted(begun, waiting.waitForSignal(stepId, options)),
-    );
-    return outputOf(call) as Data | null;
+  waitForSignal<Data = unknown>(stepId: string, options: SignalWaitOptions): Promise<Data | null> {
+    return watched(async () => {
+      const call = await this.#ask(stepId, StepKind.WAIT_FOR_SIGNAL, (begun) =>
+        reports.signalWaitStarted(begun, waiting.waitForSignal(stepId, options)),
+      );
+      return outputOf(call) as Data | null;
+    });
   }
 
   /**
@@ -162,11 +157,13 @@ export class Step<S extends Schemas = AnySchemas> {
    *
    * Throws `StepError` with the reason SIGNAL_NOT_FOUND if no run waits for it.
    */
-  async sendSignal(stepId: string, options: { signal: string; data?: unknown }): Promise<string> {
-    const call = await this.#ask(stepId, StepKind.SEND_SIGNAL, (begun) =>
-      reports.signalSent(begun, waiting.sendSignal(stepId, options.signal, options.data, this.#host.limits)),
-    );
-    return String(outputOf(call));
+  sendSignal(stepId: string, options: SignalOptions): Promise<string> {
+    return watched(async () => {
+      const call = await this.#ask(stepId, StepKind.SEND_SIGNAL, (begun) =>
+        reports.signalSent(begun, waiting.sendSignal(stepId, options, this.#host.limits)),
+      );
+      return String(outputOf(call));
+    });
   }
 
   async #sleep(stepId: string, until: number | Date, length: number): Promise<void> {
@@ -174,9 +171,9 @@ export class Step<S extends Schemas = AnySchemas> {
     await this.#ask(stepId, StepKind.SLEEP, (begun) => reports.sleepStarted(begun, until), isCertain);
   }
 
-  async #run(stepId: string, handler: () => unknown, retry: Retry | undefined): Promise<unknown> {
+  async #run(stepId: string, handler: () => unknown, options: RunOptions): Promise<unknown> {
     const host = this.#host;
-    if (retry !== undefined) policyOf(retry); // what can't be is told here, and not by each try
+    const { retry } = waiting.runOptions(stepId, options);
     const call = host.begin(stepId, StepKind.RUN) ?? (await never());
     while (call.status !== Status.COMPLETED) {
       if (call.status === Status.EXECUTE) {
@@ -202,26 +199,18 @@ export class Step<S extends Schemas = AnySchemas> {
       return reports.stepCompleted(call, text, startTime);
     } catch (error) {
       const run = call.machine.runId;
-      this.#host.log.warn(`step ${quoted(call.key)} of run ${run} failed in try ${call.attempts + 1}`, error);
+      const tries = call.attempts + 1;
+      this.#host.log.warn(`step ${quoted(call.key)} of run ${run} failed in try ${tries}\n${stackOf(error)}`);
       return reports.stepFailed(call, error, retry, startTime);
     }
   }
 
   /** Do a step that the server does: it is told once, and says what comes of it, now or later. */
-  #ask(
+  async #ask(
     stepId: string,
     kind: StepKind,
     report: (call: StepCall) => Uint8Array | undefined,
     isCertain = false,
-  ): Promise<StepCall> {
-    return watched(this.#asked(stepId, kind, report, isCertain));
-  }
-
-  async #asked(
-    stepId: string,
-    kind: StepKind,
-    report: (call: StepCall) => Uint8Array | undefined,
-    isCertain: boolean,
   ): Promise<StepCall> {
     const host = this.#host;
     const call = host.begin(stepId, kind) ?? (await never());
@@ -265,8 +254,9 @@ function failureOf(call: StepCall): Error {
   });
 }
 
-/** A promise that code may await later than it fails: without that, Node would end the process in between. */
-function watched<T>(promise: Promise<T>): Promise<T> {
+/** A step, whose promise code may await later than it fails: without that, Node would end the process in between. */
+function watched<T>(step: () => Promise<T>): Promise<T> {
+  const promise = step();
   promise.catch(() => undefined);
   return promise;
 }

@@ -9,18 +9,23 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { shown } from "./text.js";
 
-/** A number of milliseconds, or a text: "500ms", "30s", "5m", "2h", "7d", "1h30m". */
+/** A number of milliseconds, or a text: "500ms", "30s", "5m", "2h", "7d", "1h30m", "3 days". */
 export type Duration = number | string;
 
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1_000,
+  second: 1_000,
   m: 60_000,
+  minute: 60_000,
   h: 3_600_000,
+  hour: 3_600_000,
   d: 86_400_000,
+  day: 86_400_000,
   w: 604_800_000,
+  week: 604_800_000,
 };
-const PARTS = /(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*/gy;
+const PARTS = /(\d+(?:\.\d+)?)\s*(?:(second|minute|hour|day|week)s?|(ms|[smhdw]))\s*/gy;
 const ZONED = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)$/;
 
 export const DAY = 86_400_000;
@@ -69,7 +74,7 @@ function parse(text: string): number | undefined {
   for (let end = 0; end < text.length; end = PARTS.lastIndex) {
     const part = PARTS.exec(text);
     if (part === null) return undefined;
-    total += Number(part[1]) * (UNITS[part[2] ?? ""] ?? 0);
+    total += Number(part[1]) * (UNITS[part[2] ?? part[3] ?? ""] ?? 0);
   }
   return text === "" ? undefined : total;
 }

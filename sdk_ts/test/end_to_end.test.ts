@@ -1,13 +1,11 @@
 /** Functions on a real server: what they do, what is recorded, and what became of it. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { ArgumentError, currentTraceparent, NonRetriableError, StepError } from "../src/index.js";
 import { RunState } from "../src/gen/steplane/v1/run_pb.js";
-import { FAST, House, outputOf, signpost } from "./house.js";
+import { FAST, inHouse, outputOf, signpost } from "./house.js";
 
-test("a function fans out, and the lineage is one tree with one trace", async (context) => {
-  const house = await House.open(context);
+inHouse("a function fans out, and the lineage is one tree with one trace", async (house) => {
   const app = house.app<{ "week/over": object; "week/email": { user: string } }>();
   const traces = new Set<string>();
   app.createFunction({ id: "load", triggers: { event: "week/over" } }, async ({ step }) => {
@@ -26,8 +24,8 @@ test("a function fans out, and the lineage is one tree with one trace", async (c
   await house.worker(app);
   const traceparent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
   const [id = ""] = await app.send({ name: "week/over", traceparent });
-  const sent = outputOf(await house.runOf(id)) as string[];
-  const outputs = await Promise.all(sent.map(async (each) => outputOf(await house.runOf(each))));
+  const sent = outputOf(await house.ended(id)) as string[];
+  const outputs = await Promise.all(sent.map(async (each) => outputOf(await house.ended(each))));
   assert.deepEqual(outputs, ["to ada", "to grace"]);
   const { events, runs } = await house.lineage(id);
   assert.equal(events.length, 3);
@@ -35,8 +33,7 @@ test("a function fans out, and the lineage is one tree with one trace", async (c
   assert.deepEqual([...traces], ["0123456789abcdef0123456789abcdef"]);
 });
 
-test("every kind of step does what it says", async (context) => {
-  const house = await House.open(context);
+inHouse("every kind of step does what it says", async (house) => {
   const app = house.app<{
     "all/start": object;
     "all/ask": { id: string };
@@ -68,7 +65,7 @@ test("every kind of step does what it says", async (context) => {
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "all/start" });
-  const run = await house.runOf(id);
+  const run = await house.ended(id);
   assert.deepEqual(outputOf(run), {
     made: { at: "1970-01-01T00:00:00.000Z" },
     doubled: 42,
@@ -81,8 +78,7 @@ test("every kind of step does what it says", async (context) => {
   assert.deepEqual([...(await house.journal(run.id)).keys()].sort(), keys.sort());
 });
 
-test("what fails is tried again, each step on its own, and the body on its own", async (context) => {
-  const house = await House.open(context);
+inHouse("what fails is tried again, each step on its own, and the body on its own", async (house) => {
   const app = house.app();
   const tries = { step: 0, body: 0 };
   app.createFunction({ id: "flaky", triggers: { event: "flaky/start" }, retry: FAST }, async ({ step, attempt }) => {
@@ -97,11 +93,10 @@ test("what fails is tried again, each step on its own, and the body on its own",
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "flaky/start" });
-  assert.deepEqual(outputOf(await house.runOf(id)), [3, 3]);
+  assert.deepEqual(outputOf(await house.ended(id)), [3, 3]);
 });
 
-test("a step that failed for good can be caught, and uncaught it fails the run", async (context) => {
-  const house = await House.open(context);
+inHouse("a step that failed for good can be caught, and uncaught it fails the run", async (house) => {
   const app = house.app();
   class CardDeclined extends NonRetriableError {}
   const options = { retries: 0, triggers: { event: "pay/start" } } as const;
@@ -123,9 +118,9 @@ test("a step that failed for good can be caught, and uncaught it fails the run",
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "pay/start" });
-  const caught = await house.runOf(id, "caught");
+  const caught = await house.ended(id, "caught");
   assert.deepEqual(outputOf(caught), ["CardDeclined", "no", "charge", "charge#0", ""]);
-  const { state, failure } = await house.runOf(id, "uncaught");
+  const { state, failure } = await house.ended(id, "uncaught");
   assert.equal(state, RunState.FAILED);
   assert.equal(failure?.name, "CardDeclined");
   assert.equal(failure.message, "no");
@@ -133,8 +128,7 @@ test("a step that failed for good can be caught, and uncaught it fails the run",
   assert.doesNotMatch(failure.stack, /src\/step\.js/);
 });
 
-test("a failure handler is told of the run that failed", async (context) => {
-  const house = await House.open(context);
+inHouse("a failure handler is told of the run that failed", async (house) => {
   const app = house.app();
   const told = signpost<unknown>();
   const options = {
@@ -153,8 +147,7 @@ test("a failure handler is told of the run that failed", async (context) => {
   assert.deepEqual(await told.reached, ["shop/doomed", "bad luck", { n: 1 }]);
 });
 
-test("what can't be retried fails its run at the first try, and says what to do", async (context) => {
-  const house = await House.open(context);
+inHouse("what can't be retried fails its run at the first try, and says what to do", async (house) => {
   const app = house.app();
   const triggers = { event: "bad/start" };
   app.createFunction({ id: "nested", triggers }, async ({ step }) => {
@@ -169,7 +162,7 @@ test("what can't be retried fails its run at the first try, and says what to do"
   await house.worker(app);
   const [id = ""] = await app.send({ name: "bad/start" });
   const failures = ["nested", "no-json", "no-moment"].map(async (name) => {
-    const { failure, attempt } = await house.runOf(id, name);
+    const { failure, attempt } = await house.ended(id, name);
     return [failure?.name, failure?.message, attempt];
   });
   assert.deepEqual(await Promise.all(failures), [
@@ -192,8 +185,7 @@ test("what can't be retried fails its run at the first try, and says what to do"
   ]);
 });
 
-test("a race has the same winner in every replay", async (context) => {
-  const house = await House.open(context);
+inHouse("a race has the same winner in every replay", async (house) => {
   const app = house.app();
   const winners: string[] = [];
   app.createFunction({ id: "race", triggers: { event: "race/start" } }, async ({ step }) => {
@@ -207,12 +199,11 @@ test("a race has the same winner in every replay", async (context) => {
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "race/start" });
-  assert.equal(outputOf(await house.runOf(id)), "fast");
+  assert.equal(outputOf(await house.ended(id)), "fast");
   assert.deepEqual([...new Set(winners)], ["fast"]);
 });
 
-test("a cancelled run's signal is aborted, and its code goes no further", async (context) => {
-  const house = await House.open(context);
+inHouse("a cancelled run's signal is aborted, and its code goes no further", async (house) => {
   const app = house.app();
   const [begun, aborted] = [signpost<string>(), signpost<unknown>()];
   let isPast = false;
@@ -230,12 +221,11 @@ test("a cancelled run's signal is aborted, and its code goes no further", async 
   const [id = ""] = await app.send({ name: "long/start" });
   await house.cancel(await begun.reached);
   assert.equal(await aborted.reached, true);
-  assert.equal((await house.runOf(id)).state, RunState.CANCELLED);
+  assert.equal((await house.ended(id)).state, RunState.CANCELLED);
   assert.equal(isPast, false);
 });
 
-test("a run that waits needs no slot", async (context) => {
-  const house = await House.open(context);
+inHouse("a run that waits needs no slot", async (house) => {
   const app = house.app();
   app.createFunction({ id: "sleeper", triggers: { event: "sleeper/start" } }, async ({ step }) => {
     await step.sleep("long", "1h");
@@ -245,11 +235,10 @@ test("a run that waits needs no slot", async (context) => {
   const sleepers = await app.send(Array.from({ length: 5 }, () => ({ name: "sleeper/start" })));
   await Promise.all(sleepers.map((each) => house.parked(each)));
   const [id = ""] = await app.send({ name: "quick/start" });
-  assert.equal(outputOf(await house.runOf(id)), "done");
+  assert.equal(outputOf(await house.ended(id)), "done");
 });
 
-test("a logger is silent during replay", async (context) => {
-  const house = await House.open(context);
+inHouse("a logger is silent during replay", async (house) => {
   const lines: string[] = [];
   const app = house.app();
   app.createFunction({ id: "talks", triggers: { event: "talk/start" } }, async ({ step, logger }) => {
@@ -260,6 +249,6 @@ test("a logger is silent during replay", async (context) => {
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "talk/start" });
-  assert.equal((await house.runOf(id)).state, RunState.COMPLETED);
+  assert.equal((await house.ended(id)).state, RunState.COMPLETED);
   assert.deepEqual(lines, ["code ran"]);
 });

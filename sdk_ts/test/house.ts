@@ -1,12 +1,6 @@
-/** A real server in a process of its own, and what it knows of runs. Ends with the test. */
+/** What tests share: a server, a namespace of it for each test, and what is known there of runs. */
 
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { TestContext } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata, type Client } from "@grpc/grpc-js";
 import {
@@ -32,9 +26,8 @@ import {
   type Run,
 } from "../src/gen/steplane/v1/run_pb.js";
 import { callUnary, connect, pathOf, targetOf } from "../src/transport.js";
-
-/** The folder of the whole project: three above the compiled test. */
-export const PROJECT = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
+import { Program } from "./program.js";
+import { Server } from "./server.js";
 
 /** Retries that a test can wait for. */
 export const FAST: Retry = { attempts: 5, firstDelay: 10, factor: 1 };
@@ -42,69 +35,82 @@ export const FAST: Retry = { attempts: 5, firstDelay: 10, factor: 1 };
 /** Nobody reads what a test logs. */
 export const QUIET: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-const TIME_MAX = 10_000;
-const FLAGS = ["--synchronous", "normal", "--session-grace", "1s", "--log-format", "json"];
+const CALL_TIME_MAX = 10_000;
+/** A test that takes longer hangs, and is ended. */
+const TEST_TIME_MAX = 60_000;
 
-/** A server, a client of it, and its runs. */
+let shared: Server | undefined;
+let namespaces = 0;
+after(() => shared?.close());
+
+/** A test in a namespace of the server that all tests of a file share. */
+export function inHouse(name: string, story: (house: House) => Promise<void>): void {
+  test(name, { timeout: TEST_TIME_MAX }, async (context) => {
+    if (shared === undefined) {
+      shared = new Server();
+      await shared.start();
+    }
+    namespaces += 1;
+    await story(new House(context, shared, `test-${namespaces}`));
+  });
+}
+
+type OnServer = (house: House, server: Server) => Promise<void>;
+
+/** A test with a server of its own, which may be stopped and started. */
+export function onServer(name: string, flags: readonly string[], story: OnServer): void {
+  ownServer(name, new Server(flags), async (house, server) => {
+    await server.start();
+    await story(house, server);
+  });
+}
+
+/** A test whose server is not there yet: it has an address, and may be started. */
+export function withoutServer(name: string, story: OnServer): void {
+  ownServer(name, new Server(), async (house, server) => {
+    await server.choosePort();
+    await story(house, server);
+  });
+}
+
+function ownServer(name: string, server: Server, story: OnServer): void {
+  test(name, { timeout: TEST_TIME_MAX }, async (context) => {
+    const house = new House(context, server, "default");
+    house.later(() => server.close());
+    await story(house, server);
+  });
+}
+
+/** A namespace, its clients, workers, programs and runs. All of it ends with the test. */
 export class House {
-  readonly folder = mkdtempSync(join(tmpdir(), "steplane-test-"));
-  readonly #flags: readonly string[];
-  readonly #context: TestContext;
-  #server: ChildProcess | undefined;
+  readonly #server: Server;
+  readonly #namespace: string;
+  readonly #closing: (() => unknown)[] = [];
   #client: Client | undefined;
-  #address = "127.0.0.1:0";
 
-  private constructor(context: TestContext, flags: readonly string[]) {
-    this.#context = context;
-    this.#flags = flags;
-  }
-
-  /** A server that runs until the test ends. */
-  static async open(context: TestContext, flags: readonly string[] = []): Promise<House> {
-    const house = new House(context, flags);
-    context.after(() => house.#close());
-    await house.start();
-    return house;
-  }
-
-  get address(): string {
-    return this.#address;
-  }
-
-  /** Start the server; again, it takes the same database and the same port. */
-  async start(): Promise<void> {
-    const ready = join(this.folder, "ready");
-    const python = process.env["STEPLANE_PYTHON"] ?? join(PROJECT, ".venv", "bin", "python");
-    const place = ["--db", join(this.folder, "steplane.db"), "--listen", this.#address, "--ready-file", ready];
-    const log = openSync(join(this.folder, "log"), "a");
-    const server = spawn(
-      existsSync(python) ? python : "python3",
-      ["-m", "controlplane", "serve", ...place, ...FLAGS, ...this.#flags],
-      { cwd: PROJECT, stdio: ["ignore", log, log] },
-    );
-    closeSync(log);
+  constructor(context: TestContext, server: Server, namespace: string) {
     this.#server = server;
-    this.#address = await written(ready, server);
+    this.#namespace = namespace;
+    context.after(async () => {
+      for (const close of this.#closing.reverse()) await close();
+    });
   }
 
-  /** End the server: politely, or as a power cut would. */
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (server !== undefined) await ended(server, signal);
-    rmSync(join(this.folder, "ready"), { force: true });
+  /** Do something at the end; what was asked for last is done first. */
+  later(close: () => unknown): void {
+    this.#closing.push(close);
   }
 
   /** A client of an app, whose schema map may be given. */
-  app<S extends Schemas = AnySchemas>(id = "shop"): Steplane<S> {
-    const app = new Steplane<S>({ id, address: this.#address, logger: QUIET });
-    this.#context.after(() => {
+  app<S extends Schemas = AnySchemas>(id = "shop", logger = QUIET): Steplane<S> {
+    const app = new Steplane<S>({ id, address: this.#server.address, namespace: this.#namespace, logger });
+    this.later(() => {
       app.close();
     });
     return app;
   }
 
-  /** A connected worker, until the test ends or it is stopped. */
+  /** A connected worker, until it is stopped. */
   async worker<S extends Schemas>(
     app: Steplane<S>,
     options: { functions?: DurableFunction[]; slots?: number; drainTimeout?: number } = {},
@@ -115,35 +121,41 @@ export class House {
       worker.stop();
       await running;
     };
-    this.#context.after(stop);
+    this.later(stop);
     await Promise.race([worker.connected(), running]);
     return { worker, stop };
   }
 
-  /** The runs that an event started, as they are now; one at least. */
-  async runsOf(eventId: string, functionId = ""): Promise<Run[]> {
-    const request = create(ListRunsRequestSchema, { eventId, functionId });
-    for (;;) {
-      const { runs } = await callUnary(this.#open(), RunService.method.listRuns, request, TIME_MAX);
-      if (runs.length > 0) return runs;
-    }
+  /** A program of `test/programs`, until it ends. */
+  program(name: string, ...args: string[]): Program {
+    const environment = { STEPLANE_ADDRESS: this.#server.address, NAMESPACE: this.#namespace };
+    const program = new Program(name, args, environment);
+    this.later(() => program.ended("SIGKILL"));
+    return program;
+  }
+
+  /** The run that an event started, as it is now. */
+  async started(eventId: string, functionId = ""): Promise<Run> {
+    const request = create(ListRunsRequestSchema, { namespace: this.#namespace, eventId, functionId });
+    const { runs } = await callUnary(this.#open(), RunService.method.listRuns, request, CALL_TIME_MAX);
+    const [run] = runs;
+    if (run === undefined) throw new Error(`event ${eventId} started no run: no function is registered for it`);
+    return run;
   }
 
   /** The run that an event started, once it has ended. */
-  async runOf(eventId: string, functionId = ""): Promise<Run> {
-    const [run] = await this.runsOf(eventId, functionId);
-    return this.watch(run?.id ?? "", () => false);
+  async ended(eventId: string, functionId = ""): Promise<Run> {
+    return this.watch((await this.started(eventId, functionId)).id, () => false);
   }
 
   /** The run that an event started, once it waits for something. */
   async parked(eventId: string, functionId = ""): Promise<Run> {
-    const [run] = await this.runsOf(eventId, functionId);
-    return this.watch(run?.id ?? "", ({ state }) => state === RunState.WAITING);
+    return this.watch((await this.started(eventId, functionId)).id, ({ state }) => state === RunState.WAITING);
   }
 
   /** A run, once it is so, or has ended. */
   async watch(runId: string, isSo: (run: Run) => boolean): Promise<Run> {
-    const request = create(WatchRunRequestSchema, { runId });
+    const request = create(WatchRunRequestSchema, { namespace: this.#namespace, runId });
     const call = this.#open().makeServerStreamRequest(
       pathOf(RunService.method.watchRun),
       (message: typeof request) => Buffer.from(toBinary(WatchRunRequestSchema, message)),
@@ -162,32 +174,33 @@ export class House {
 
   /** Cancel a run. */
   async cancel(runId: string): Promise<void> {
-    const request = create(CancelRunRequestSchema, { runId, reason: "a test" });
-    await callUnary(this.#open(), RunService.method.cancelRun, request, TIME_MAX);
+    const request = create(CancelRunRequestSchema, { namespace: this.#namespace, runId, reason: "a test" });
+    await callUnary(this.#open(), RunService.method.cancelRun, request, CALL_TIME_MAX);
   }
 
   /** The recorded steps of a run, by their keys. */
   async journal(runId: string): Promise<Map<string, JournalEntry>> {
-    const request = create(ListJournalRequestSchema, { runId });
-    const { entries } = await callUnary(this.#open(), RunService.method.listJournal, request, TIME_MAX);
+    const request = create(ListJournalRequestSchema, { namespace: this.#namespace, runId });
+    const { entries } = await callUnary(this.#open(), RunService.method.listJournal, request, CALL_TIME_MAX);
     return new Map(entries.map((each) => [each.stepKey, each]));
   }
 
   /** All that came of an event. */
   async lineage(eventId: string): Promise<GetLineageResponse> {
-    const request: MessageInitShape<typeof GetLineageRequestSchema> = { eventId };
+    const request: MessageInitShape<typeof GetLineageRequestSchema> = { namespace: this.#namespace, eventId };
     const message = create(GetLineageRequestSchema, request);
-    return callUnary(this.#open(), RunService.method.getLineage, message, TIME_MAX);
+    return callUnary(this.#open(), RunService.method.getLineage, message, CALL_TIME_MAX);
   }
 
   #open(): Client {
-    return (this.#client ??= connect(targetOf(this.#address, false)));
-  }
-
-  async #close(): Promise<void> {
-    this.#client?.close();
-    await this.stop("SIGKILL");
-    rmSync(this.folder, { recursive: true });
+    if (this.#client === undefined) {
+      const client = connect(targetOf(this.#server.address, false));
+      this.later(() => {
+        client.close();
+      });
+      this.#client = client;
+    }
+    return this.#client;
   }
 }
 
@@ -197,26 +210,6 @@ export function outputOf(run: Run): unknown {
   return data.length === 0 ? undefined : JSON.parse(Buffer.from(data).toString());
 }
 
-/** Start a compiled program of `test/programs`, as users start theirs. */
-export function program(context: TestContext, house: House, name: string, ...args: string[]): ChildProcess {
-  const path = join(dirname(fileURLToPath(import.meta.url)), "programs", `${name}.js`);
-  const child = spawn(process.execPath, [path, ...args], {
-    env: { ...process.env, STEPLANE_ADDRESS: house.address },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  context.after(() => ended(child, "SIGKILL"));
-  return child;
-}
-
-/** Give a process a signal, and wait for its end: its status. */
-export async function ended(child: ChildProcess, signal?: NodeJS.Signals): Promise<number | null> {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-  const exit = once(child, "exit");
-  if (signal !== undefined) child.kill(signal);
-  await exit;
-  return child.exitCode;
-}
-
 /** Something to wait for that a function does. */
 export function signpost<T = void>(): { reached: Promise<T>; reach: (value: T) => void } {
   let reach: (value: T) => void = nothing;
@@ -224,24 +217,6 @@ export function signpost<T = void>(): { reached: Promise<T>; reach: (value: T) =
     reach = resolve;
   });
   return { reached, reach };
-}
-
-/** The text of a file, once a process has written it. */
-async function written(path: string, writer: ChildProcess): Promise<string> {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const exit = once(writer, "exit", { signal }).then(() =>
-    Promise.reject(new Error(`no ${path}: the writer has ended`)),
-  );
-  exit.catch(nothing);
-  const watcher = watch(dirname(path), { signal });
-  watcher.on("error", nothing);
-  try {
-    while (!existsSync(path)) await Promise.race([once(watcher, "change"), exit]);
-  } finally {
-    controller.abort();
-  }
-  return readFileSync(path, "utf8").split("\n")[0] ?? "";
 }
 
 function nothing(): void {

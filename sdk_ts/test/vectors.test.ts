@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { Status, type StepCall } from "../src/replay/call.js";
 import { AckStatus, StepKind, StepState, type Entry } from "../src/replay/journal.js";
 import { childTraceparent, runSpanId, stepKey, stepSpanId } from "../src/replay/key.js";
-import { Machine, State, Status, type StepCall } from "../src/replay/machine.js";
+import { Machine, State } from "../src/replay/machine.js";
 
 interface EntryVector {
   step_key: string;

@@ -1,62 +1,73 @@
 /** Workers as processes: they are killed, told to stop, kept busy, and lose their server. */
 
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
-import { createInterface } from "node:readline";
-import { test } from "node:test";
 import { RegistrationError, type Steplane } from "../src/index.js";
 import { RunState } from "../src/gen/steplane/v1/run_pb.js";
-import { ended, House, outputOf, program, signpost } from "./house.js";
+import { inHouse, onServer, outputOf, signpost, withoutServer } from "./house.js";
 
-const BUSY = ["--heartbeat-interval", "100ms", "--session-timeout", "500ms"];
-
-test("a worker that is killed loses no step: the next one goes on where it was", async (context) => {
-  const house = await House.open(context, ["--session-grace", "100ms"]);
-  const first = program(context, house, "stepper", "hang");
+inHouse("a worker that is killed loses no step: the next one goes on where it was", async (house) => {
+  const first = house.program("stepper", "hang");
+  await first.heard("ready");
   const id = await start(house.app());
-  await heard(first, "second");
-  await ended(first, "SIGKILL");
-  const second = program(context, house, "stepper", "go");
-  const run = await house.runOf(id);
+  await first.heard("second");
+  await first.ended("SIGKILL");
+  const second = house.program("stepper");
+  const run = await house.ended(id);
   assert.deepEqual(outputOf(run), [first.pid, second.pid, second.pid]);
   assert.equal(run.epoch, 2);
 });
 
-test("at SIGTERM what runs is ended and reported, nothing more is taken, and the process ends well", async (context) => {
-  const house = await House.open(context);
-  const worker = program(context, house, "stepper", "slow");
+inHouse("at SIGTERM what runs is ended, nothing more is taken, and the process ends well", async (house) => {
+  const worker = house.program("stepper", "slow");
+  await worker.heard("ready");
   const app = house.app();
   const id = await start(app);
-  await heard(worker, "second");
-  worker.kill("SIGTERM");
-  assert.equal(await ended(worker), 0);
-  const run = await house.runOf(id);
+  await worker.heard("second");
+  assert.equal(await worker.ended("SIGTERM"), 0);
+  assert(worker.hasSaid("ended"));
+  const run = await house.ended(id);
   assert.deepEqual([run.state, run.epoch], [RunState.COMPLETED, 1]);
-  const [later] = await house.runsOf(await start(app));
-  assert.equal(later?.state, RunState.QUEUED);
+  assert.equal((await house.started(await start(app))).state, RunState.QUEUED);
 });
 
-test("at a second signal nothing is waited for, and no failure is reported", async (context) => {
-  const house = await House.open(context, ["--session-grace", "1h"]);
-  const worker = program(context, house, "stepper", "hang");
+const LONG_GRACE = ["--session-grace", "1h"];
+
+onServer("at a second signal nothing is waited for, and no failure is reported", LONG_GRACE, async (house) => {
+  const worker = house.program("stepper", "hang");
+  await worker.heard("ready");
   const id = await start(house.app());
-  await heard(worker, "second");
+  await worker.heard("second");
   worker.kill("SIGTERM");
-  worker.kill("SIGINT");
-  assert.equal(await ended(worker), 130);
-  program(context, house, "stepper", "go");
-  assert.equal((await house.runOf(id)).state, RunState.COMPLETED);
+  await worker.heard("draining");
+  assert.equal(await worker.ended("SIGINT"), 130);
+  assert(!worker.hasSaid("ended"));
+  house.program("stepper");
+  const { state, attempt } = await house.ended(id);
+  assert.deepEqual([state, attempt], [RunState.COMPLETED, 0]);
 });
 
-test("code that keeps its thread busy stops no heartbeat", async (context) => {
-  const house = await House.open(context, BUSY);
-  program(context, house, "stepper", "block");
-  const run = await house.runOf(await start(house.app()));
+onServer("code that never ends is handed back after the drain's time-out", LONG_GRACE, async (house) => {
+  const worker = house.program("stepper", "stuck");
+  await worker.heard("ready");
+  const id = await start(house.app());
+  await worker.heard("second");
+  assert.equal(await worker.ended("SIGTERM"), 0);
+  assert(worker.hasSaid("ended"));
+  house.program("stepper");
+  const { state, attempt } = await house.ended(id);
+  assert.deepEqual([state, attempt], [RunState.COMPLETED, 0]);
+});
+
+const IMPATIENT = ["--heartbeat-interval", "100ms", "--session-timeout", "1500ms", "--session-grace", "100ms"];
+
+onServer("code that keeps its thread busy stops no heartbeat", IMPATIENT, async (house) => {
+  const worker = house.program("stepper", "block");
+  await worker.heard("ready");
+  const run = await house.ended(await start(house.app()));
   assert.deepEqual([run.state, run.epoch], [RunState.COMPLETED, 1]);
 });
 
-test("a server that restarts loses nothing of what a worker holds", async (context) => {
-  const house = await House.open(context, ["--session-grace", "20s"]);
+onServer("a server that restarts loses nothing of what a worker holds", LONG_GRACE, async (house, server) => {
   const app = house.app();
   const [begun, goOn] = [signpost(), signpost()];
   let count = 0;
@@ -71,25 +82,23 @@ test("a server that restarts loses nothing of what a worker holds", async (conte
   const { worker } = await house.worker(app);
   const id = await start(app);
   await begun.reached;
-  await house.stop("SIGKILL");
+  await server.stop("SIGKILL");
   goOn.reach(); // what is reported now waits for the next server
-  await house.start();
+  await server.start();
   await worker.connected();
-  const run = await house.runOf(id);
+  const run = await house.ended(id);
   assert.deepEqual([outputOf(run), run.epoch, count], [2, 1, 1]);
 });
 
-test("a worker may begin before its server", async (context) => {
-  const house = await House.open(context);
-  await house.stop();
-  const worker = program(context, house, "stepper", "go");
-  await house.start();
-  const run = await house.runOf(await start(house.app()));
+withoutServer("a worker may begin before its server", async (house, server) => {
+  const worker = house.program("stepper");
+  await server.start();
+  await worker.heard("ready");
+  const run = await house.ended(await start(house.app()));
   assert.deepEqual(outputOf(run), [worker.pid, worker.pid, worker.pid]);
 });
 
-test("a definition that the server refuses ends the worker, and says what is wrong", async (context) => {
-  const house = await House.open(context);
+inHouse("a definition that the server refuses ends the worker, and says what is wrong", async (house) => {
   const app = house.app();
   app.createFunction({ id: "bad", triggers: { cron: "61 * * * *" } }, () => null);
   await assert.rejects(app.createWorker().run(), (error: unknown) => {
@@ -100,16 +109,21 @@ test("a definition that the server refuses ends the worker, and says what is wro
   });
 });
 
-test("a worker runs once", async (context) => {
-  const house = await House.open(context);
+inHouse("a worker runs once", async (house) => {
   const app = house.app();
   app.createFunction({ id: "any", triggers: { event: "any/start" } }, () => null);
   const { worker } = await house.worker(app);
   await assert.rejects(worker.run(), /a worker runs once/);
 });
 
-test("a large journal comes in parts, and is replayed whole", async (context) => {
-  const house = await House.open(context, ["--frame-bytes-max", "256KiB"]);
+const SMALL_FRAMES = [
+  ...["--frame-bytes-max", "256KiB"],
+  ...["--step-output-bytes-max", "128KiB"],
+  ...["--batch-bytes-max", "128KiB"],
+  ...["--event-bytes-max", "128KiB"],
+];
+
+onServer("a large journal comes in parts, and is replayed whole", SMALL_FRAMES, async (house) => {
   const app = house.app();
   const bodies: number[] = [];
   app.createFunction({ id: "large", triggers: { event: "steps/start" } }, async ({ step }) => {
@@ -122,7 +136,7 @@ test("a large journal comes in parts, and is replayed whole", async (context) =>
     return size;
   });
   await house.worker(app);
-  assert.equal(outputOf(await house.runOf(await start(app))), 1_200_000);
+  assert.equal(outputOf(await house.ended(await start(app))), 1_200_000);
   assert.equal(bodies.length, 12);
 });
 
@@ -130,12 +144,4 @@ test("a large journal comes in parts, and is replayed whole", async (context) =>
 async function start(app: Steplane): Promise<string> {
   const [id = ""] = await app.send({ name: "steps/start" });
   return id;
-}
-
-/** Wait until a program says a word. */
-async function heard(child: ChildProcess, word: string): Promise<void> {
-  if (child.stdout === null) throw new Error("nobody listens");
-  const lines = createInterface({ input: child.stdout });
-  for await (const line of lines) if (line === word) return;
-  throw new Error(`the program ended without saying ${word}`);
 }

@@ -7,7 +7,7 @@
  * it told has done so too. Code that awaits something else than steps is not waited for.
  */
 
-import { Status, type StepCall } from "../replay/machine.js";
+import { Status, type StepCall } from "../replay/call.js";
 import type { Invocation } from "./invocation.js";
 
 /** Turns of the loop to rest, if there is more than one branch: one more than promises need, for a lone `setImmediate`. */

@@ -77,8 +77,11 @@ export class Executor implements Owner {
     this.#release(leases, leases.length);
   }
 
-  /** Stop everything at once, and hand it back: no failure of it is reported. Ask for no more before. */
-  abandon(): void {
+  /**
+   * Stop everything at once, and hand it back: no failure of it is reported. Ask for no more before. The result is how much
+   * was stopped.
+   */
+  abandon(): number {
     this.drain();
     const invocations = [...this.#live.values()];
     for (const invocation of invocations) invocation.drop();
@@ -87,6 +90,7 @@ export class Executor implements Owner {
       invocations.map((each) => each.lease),
       0,
     );
+    return invocations.length;
   }
 
   left(invocation: Invocation): void {

@@ -3,11 +3,13 @@
 import { encode } from "../codec.js";
 import { NestedStepError } from "../errors.js";
 import type { Context, ContextHost } from "../context.js";
+import { stackOf } from "../failures.js";
 import type { DurableFunction } from "../function.js";
 import type { Limits } from "../limits.js";
 import type { Logger } from "../logger.js";
+import { Status, StepCall } from "../replay/call.js";
 import type { Entry, StepKind } from "../replay/journal.js";
-import { Status, StepCall, type Machine } from "../replay/machine.js";
+import type { Machine } from "../replay/machine.js";
 import { runCompleted, runFailed, runParked } from "../reports.js";
 import { SCOPE } from "../scope.js";
 import { checkOutput } from "../sizes.js";
@@ -68,6 +70,10 @@ export class Invocation implements ContextHost {
 
   get isSure(): boolean {
     return this.#owner.isSure;
+  }
+
+  get functionId(): string {
+    return this.#function.id;
   }
 
   get signal(): AbortSignal {
@@ -151,7 +157,8 @@ export class Invocation implements ContextHost {
       outcome = runCompleted(this.machine, text, this.#startTime);
     } catch (error) {
       if (this.machine.isOver) return;
-      this.log.warn(`run ${this.machine.runId} of function ${quoted(this.#function.id)} failed`, error);
+      const { runId } = this.machine;
+      this.log.warn(`run ${runId} of function ${quoted(this.#function.id)} failed\n${stackOf(error)}`);
       outcome = runFailed(this.lease, error, this.#startTime);
     }
     this.#leave();

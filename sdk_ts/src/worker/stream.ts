@@ -2,12 +2,10 @@
 
 import { fromBinary } from "@bufbuild/protobuf";
 import { Metadata, status, type Client, type ClientDuplexStream, type ServiceError } from "@grpc/grpc-js";
-import { decodeEntry, receiveEvent } from "../codec.js";
+import { decodeEntry } from "../codec.js";
 import {
   StreamWorkResponseSchema,
   WorkService,
-  type Ack,
-  type Invocation,
   type StreamWorkResponse,
   type Welcome,
 } from "../gen/steplane/v1/work_pb.js";
@@ -15,7 +13,8 @@ import { limitsOf } from "../limits.js";
 import { decodeMilliseconds } from "../time.js";
 import { pathOf } from "../transport.js";
 import type { CertaintyWriter } from "./certainty.js";
-import type { IncomingAck, IncomingInvocation, Lease, News } from "./messages.js";
+import { ackOf, invocationOf, resolutionsOf } from "./incoming.js";
+import type { Lease, News } from "./messages.js";
 import { FRAME_BYTES_DEFAULT, type Outbox, type Sink } from "./outbox.js";
 
 const WELCOME_TIME_MAX = 15_000;
@@ -213,13 +212,9 @@ export class Stream implements Sink {
         outbox.received(frame.value.invocations);
         this.#host.tell({ kind: "invoked", invocations: frame.value.invocations.map(invocationOf) });
         break;
-      case "resolutions": {
-        const resolutions = frame.value.resolutions.flatMap(({ runId, epoch, entry }) =>
-          entry === undefined ? [] : [{ runId, epoch, entry: decodeEntry(entry) }],
-        );
-        this.#host.tell({ kind: "resolved", resolutions });
+      case "resolutions":
+        this.#host.tell({ kind: "resolved", resolutions: resolutionsOf(frame.value.resolutions) });
         break;
-      }
       case "journalPart": {
         const { runId, epoch, entries } = frame.value;
         this.#host.tell({ kind: "journalContinued", lease: { runId, epoch }, entries: entries.map(decodeEntry) });
@@ -274,29 +269,4 @@ export class Stream implements Sink {
     this.#host.welcomed(welcome);
     this.#tick();
   }
-}
-
-function ackOf({ runId, epoch, stepKey, status: outcome, message, entry }: Ack): IncomingAck {
-  return {
-    runId,
-    epoch,
-    stepKey,
-    status: outcome,
-    message,
-    entry: entry === undefined ? undefined : decodeEntry(entry),
-  };
-}
-
-function invocationOf(message: Invocation): IncomingInvocation {
-  const { runId, epoch, functionId, attempt, journalRemaining, traceparent } = message;
-  return {
-    runId,
-    epoch,
-    functionId,
-    attempt,
-    journalRemaining,
-    traceparent,
-    events: message.events.map(receiveEvent),
-    journal: message.journal.map(decodeEntry),
-  };
 }

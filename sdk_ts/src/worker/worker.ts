@@ -1,7 +1,7 @@
 /** The worker: wires the parts, runs until it is told to stop, and drains before it ends. */
 
 import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
+import { constants, hostname } from "node:os";
 import { toBinary } from "@bufbuild/protobuf";
 import { SteplaneError, type RegistrationError } from "../errors.js";
 import type { DurableFunction } from "../function.js";
@@ -16,6 +16,8 @@ import type { ThreadData } from "./messages.js";
 export const DRAIN_TIMEOUT = 30_000;
 /** The server says at once that it sends no more; a server that does not is not waited for longer. */
 const DRAIN_ACK_TIME_MAX = 5_000;
+/** What comes after `run` in the program has so long, if code of a run never ends. */
+const LEFT_BEHIND_TIME = 1_000;
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 /** What a worker is made of. */
@@ -38,6 +40,11 @@ export class Worker {
   #executor: Executor | undefined;
   #link: Link | undefined;
   #isStopping = false;
+  #isAbandoned = false;
+  /** Of a second signal. */
+  #exitCode: number | undefined;
+  /** How many invocations were dropped, whose code may go on. */
+  #leftBehind = 0;
   #fatal: Error | undefined;
   #settled = 0;
 
@@ -54,9 +61,11 @@ export class Worker {
 
   /**
    * Run until SIGTERM or SIGINT, then drain: take nothing more, and end what runs, for up to the drain's time-out. A second
-   * signal stops at once.
+   * signal ends the process at once. So does the end of the time-out, a second after `run` has returned, if code runs on
+   * that nobody can stop.
    *
-   * With `signals: false` call `stop` to drain. Throws `RegistrationError` if the server refuses a function.
+   * With `signals: false` call `stop` to drain; then the process is never ended. Throws `RegistrationError` if the server
+   * refuses a function.
    */
   async run({ signals = true }: { signals?: boolean } = {}): Promise<void> {
     if (this.#executor !== undefined) {
@@ -82,6 +91,8 @@ export class Worker {
       this.#abandon();
       await link.stop();
       for (const name of SIGNALS) process.off(name, onSignal);
+      if (this.#exitCode !== undefined) process.exit(this.#exitCode);
+      if (signals && this.#leftBehind > 0) setTimeout(() => process.exit(), LEFT_BEHIND_TIME).unref();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
   }
@@ -123,14 +134,12 @@ export class Worker {
     }
   }
 
-  #isAbandoned = false;
-
   #abandon(): void {
     if (this.#isAbandoned) return;
     this.#isAbandoned = true;
     // First of all no more work, or what is handed back would come right here again.
     this.#link?.post({ kind: "drain" });
-    this.#executor?.abandon();
+    this.#leftBehind = this.#executor?.abandon() ?? 0;
     this.#changed();
   }
 
@@ -171,7 +180,7 @@ export class Worker {
       this.#parts.log.warn(`${name}: ending what runs, and taking nothing more; again to stop at once`);
       this.stop();
     } else {
-      process.exitCode = name === "SIGTERM" ? 143 : 130;
+      this.#exitCode = 128 + constants.signals[name];
       this.#abandon();
     }
   }
