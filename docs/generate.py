@@ -94,8 +94,16 @@ def commands() -> Iterator[str]:
     yield HEAD
     group = click.Context(command_line, info_name="steplane", terminal_width=COLUMNS, max_content_width=COLUMNS)
     yield section("steplane", group)
-    for name, command in sorted(command_line.commands.items()):
-        yield section(f"steplane {name}", click.Context(command, info_name=name, parent=group))
+    yield from commands_of(group)
+
+
+def commands_of(parent: click.Context) -> Iterator[str]:
+    """The commands of a group, and those of the groups in it."""
+    if isinstance(parent.command, click.Group):
+        for name, command in sorted(parent.command.commands.items()):
+            context = click.Context(command, info_name=name, parent=parent)
+            yield section(context.command_path, context)
+            yield from commands_of(context)
 
 
 def section(title: str, context: click.Context) -> str:

@@ -13,8 +13,10 @@ import pytest
 
 from controlplane.gen.steplane.v1 import run_pb2
 from tests.acceptance.place import Place, wait_until
+from tests.repo.page import ROOT, blocks
 
-WORKER = Path(__file__).resolve().parents[2] / "examples" / "bash_worker" / "worker.sh"
+WORKER = ROOT / "examples" / "bash_worker" / "worker.sh"
+PAGE = ROOT / "docs" / "guides" / "workers-without-an-sdk.md"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 COMMAND = f"""#!/bin/sh
 # The command `steplane`, which holds a worker back before it sends events, for as long as a test wants it to.
@@ -42,7 +44,7 @@ class Bash:
         environment = os.environ | {
             "STEPLANE_ADDRESS": self.place.address,
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(WORKER.parents[2]),
+            "PYTHONPATH": str(ROOT),
             "SHELVES": shelves,
         }
         with (self.folder / "worker.log").open("ab") as log:
@@ -75,6 +77,12 @@ def bash(place: Place, tmp_path: Path) -> Iterator[Bash]:
     bash = Bash(place, tmp_path)
     yield bash
     bash.kill()
+
+
+def test_the_page_shows_it_as_it_is() -> None:
+    """The function on the page about such workers is the one that these tests run."""
+    (shown,) = [block.text for block in blocks(PAGE, "bash") if block.text.startswith("fulfil()")]
+    assert f"\n{shown}\n" in WORKER.read_text()
 
 
 def test_it_serves_a_function_with_two_steps_and_a_child_event(bash: Bash) -> None:

@@ -22,7 +22,7 @@ from tests.repo.page import PAGES, ROOT, Program, blocks, is_like
 
 PROGRAMS = [path for path in PAGES if blocks(path, "python", "console")]
 WEBHOOKS = ROOT / "docs" / "guides" / "webhooks.md"
-COMMAND = re.compile(r"^(?:\$ )?steplane +([^|<>#\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"""^(?:\$ )?steplane +((?:'[^'\n]*'|"[^"\n]*"|[^|<>#'"\n])*)""", re.MULTILINE)
 
 
 def _name(path: Path) -> str:
@@ -72,6 +72,9 @@ def test_commands_are_ones_that_there_are(path: Path) -> None:
             if name.startswith("-"):
                 continue
             command = main.commands[name]
+            if isinstance(command, click.Group):
+                name, *arguments = arguments
+                command = command.commands[name]
             with click.Context(main, info_name="steplane") as parent:
                 command.make_context(name, arguments, parent=parent)
 
