@@ -20,20 +20,24 @@ const (
 type group struct {
 	invocation *Invocation
 	parent     *branch
-	branches   []*branch
+	branches   []*branch // that have been started
 	isRace     bool
 	isOurs     bool
 	isCounted  bool // whether its goroutine counts as running
 	left       int
-	first      int // the branch that ended first
+	first      int       // the branch that ended first
+	losers     []*branch // those of the others that only waited for steps then: they end at once
 	done       chan struct{}
 	isDone     bool
 }
 
 // Parallel runs all bodies at the same time, each in a goroutine of its own, until all have ended. It gives their errors.
 func (s *Scope) Parallel(ctx context.Context, bodies []func(ctx context.Context) error) []error {
-	g := s.newGroup(ctx, bodies, false)
-	g.start()
+	if len(bodies) == 0 {
+		return nil
+	}
+	g := s.newGroup(len(bodies), false)
+	g.start(ctx, bodies)
 	g.wait()
 	errs := make([]error, len(bodies))
 	for index, each := range g.branches {
@@ -45,38 +49,33 @@ func (s *Scope) Parallel(ctx context.Context, bodies []func(ctx context.Context)
 // Race runs all bodies at the same time until one has ended, and tells which. The contexts of the others end, and with them
 // the steps at which these wait: they are waited for, unless they execute the body of a step, or other code.
 func (s *Scope) Race(ctx context.Context, bodies []func(ctx context.Context) error) (int, error) {
-	g := s.newGroup(ctx, bodies, true)
-	g.start()
+	g := s.newGroup(len(bodies), true)
+	g.start(ctx, bodies)
 	g.wait()
 	return g.first, g.branches[g.first].err
 }
 
-func (s *Scope) newGroup(ctx context.Context, bodies []func(ctx context.Context) error, isRace bool) *group {
-	g := &group{
-		invocation: s.Invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), isCounted: true, left: len(bodies), first: -1,
+func (s *Scope) newGroup(count int, isRace bool) *group {
+	return &group{
+		invocation: s.Invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), isCounted: true, left: count, first: -1,
 		done: make(chan struct{}),
 	}
-	for index, body := range bodies {
-		b := newBranch(s.Invocation, s.branch, ctx, body)
-		b.atEnd = func(error) { g.ended(index) }
-		g.branches = append(g.branches, b)
-	}
-	return g
 }
 
-func (g *group) start() {
+func (g *group) start(ctx context.Context, bodies []func(ctx context.Context) error) {
 	g.begin()
 	timeLeft := startTimeMax
-	for index, each := range g.branches {
-		if !g.startBranch(each) {
-			g.branches = g.branches[:index]
+	for index, body := range bodies {
+		b := newBranch(g.invocation, g.parent, ctx, body)
+		b.atEnd = func(error) { g.ended(index) }
+		if !g.startBranch(b) {
 			return
 		}
 		if timeLeft > 0 {
 			began := time.Now()
 			timer := time.NewTimer(min(startTime, timeLeft))
 			select {
-			case <-each.begun:
+			case <-b.begun:
 			case <-timer.C:
 				timeLeft -= time.Since(began)
 			}
@@ -104,6 +103,7 @@ func (g *group) startBranch(b *branch) bool {
 	if g.isDone {
 		return false
 	}
+	g.branches = append(g.branches, b)
 	b.noteRunning(1)
 	go live(b)
 	return true
@@ -125,7 +125,7 @@ func (g *group) wait() {
 	if g.isOurs {
 		g.parent.joining--
 	}
-	for _, each := range g.idle() {
+	for _, each := range g.losers {
 		i.without(func() { <-each.ended })
 	}
 	i.exitIfOver()
@@ -146,20 +146,16 @@ func (g *group) ended(index int) {
 		g.parent.noteRunning(1)
 	}
 	if g.isRace {
-		for _, each := range g.branches {
-			each.cancel(ErrRaceLost)
-		}
+		g.endOthers()
 	}
 	close(g.done)
 }
 
-// idle are the branches that do nothing but wait at steps: if their contexts have ended, they end at once.
-func (g *group) idle() []*branch {
-	var idle []*branch
-	for _, each := range g.branches {
-		if each.running == 0 && each.executing == 0 {
-			idle = append(idle, each)
+func (g *group) endOthers() {
+	for index, each := range g.branches {
+		if index != g.first && each.running == 0 && each.executing == 0 {
+			g.losers = append(g.losers, each)
 		}
+		each.cancel(ErrRaceLost)
 	}
-	return idle
 }
