@@ -2,7 +2,7 @@
 # A worker in bash. For each paid order it puts the goods on a shelf, and tells the world of the parcel.
 #
 #   steplane serve &
-#   examples/bash_worker/worker.sh &
+#   examples/bash_worker/worker.sh &    (a second one on this machine: worker.sh NAME)
 #   steplane send shop/order.paid '{"order": 17}' --wait
 #
 # Kill it whenever you like, with -9 too, and start it again: a step that was recorded is not done again, and its event is
@@ -11,8 +11,8 @@ set -u
 
 app=shop
 function=fulfil
-# What an earlier process of this name was given, and did not end, comes again at once.
-instance=fulfil-${HOSTNAME:-bash}
+# What an earlier process of this name was given, and did not end, comes again at once. Each process has one of its own.
+instance=${1:-fulfil-$HOSTNAME}
 
 # Report until the server has it. 0: it is on disk. 1: the run is not ours any more. 2: the server rejects the report.
 report() {
