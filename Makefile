@@ -18,11 +18,12 @@ DEMO_LANGUAGE := $(LANG)
 unexport LANG
 endif
 EMAIL := examples/weekly_email
+RUST := examples/rust_worker
 
 .DEFAULT_GOAL := help
 # tsc writes its output even where it finds mistakes: that must not count as built.
 .DELETE_ON_ERROR:
-.PHONY: help setup proto docs fmt check test test-python test-typescript test-go conformance demo bench crash clean
+.PHONY: help setup proto docs fmt check test test-python test-typescript test-go test-rust conformance demo bench crash clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,8 +70,9 @@ check: $(STAMP) ## format, lint, types, layers, contract: what a change must pas
 	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm run --silent check && \
 	  npx prettier --config .prettierrc.json --check ../$(EMAIL)/typescript/*.* ../tests/acceptance/*/*.mts)
 	$(call where,go,cd sdk_go && ./check.sh)
+	$(call where,cargo,cd $(RUST) && cargo fmt --check && cargo clippy --quiet --locked --all-targets -- --deny warnings)
 
-test: test-python test-typescript test-go conformance ## all tests; what needs node or go only where these are
+test: test-python test-typescript test-go test-rust conformance ## all tests; what needs node, go or cargo only where these are
 
 test-python: $(STAMP) ## the tests in Python, those across languages among them
 	$(BIN)/python -m pytest
@@ -81,12 +83,17 @@ test-typescript: $(STAMP) ## the tests of the TypeScript SDK
 test-go: $(STAMP) ## the tests of the Go SDK, under the race detector
 	$(call where,go,cd sdk_go && go test -race ./...)
 
-conformance: $(STAMP) ## the conformance kit against each SDK
+test-rust: ## the tests of the worker in Rust that follows docs/write-an-sdk.md
+	$(call where,cargo,cd $(RUST) && cargo test --quiet --locked --release)
+
+conformance: $(STAMP) ## the conformance kit against each SDK, and the worker in Rust
 	$(BIN)/steplane conformance --no-json --worker '$(BIN)/python sdk_py/conformance/worker.py'
 	$(call where,node,$(TYPESCRIPT) && (cd sdk_ts && npm run --silent build) && \
 	  $(BIN)/steplane conformance --no-json --worker 'node sdk_ts/dist/conformance/worker.js')
 	$(call where,go,(cd sdk_go && go build -o bin/conformance ./conformance) && \
 	  $(BIN)/steplane conformance --no-json --worker sdk_go/bin/conformance)
+	$(call where,cargo,(cd $(RUST) && cargo build --quiet --locked --release) && \
+	  $(BIN)/steplane conformance --no-json --worker $(RUST)/target/release/rust_worker)
 
 demo: $(STAMP) ## the first look: fan-out, a killed worker, and the lineage of it all (LANG=ts|go|all)
 	@$(BIN)/python -m examples.weekly_email.demo $(DEMO_LANGUAGE)
@@ -107,4 +114,4 @@ crash: $(STAMP) ## the long crash tests: more than 100 random kills under load
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-30} $(BIN)/python -m pytest tests/crash --timeout=3600
 
 clean: ## delete what the commands made
-	rm -rf $(VENV) sdk_ts/node_modules sdk_ts/dist sdk_go/bin $(EMAIL)/typescript/node_modules $(EMAIL)/typescript/dist $(EMAIL)/go/bin build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(RUST)/target sdk_ts/node_modules sdk_ts/dist sdk_go/bin $(EMAIL)/typescript/node_modules $(EMAIL)/typescript/dist $(EMAIL)/go/bin build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
