@@ -157,7 +157,7 @@ func (c *client) served(chosen []ServableFunction) []worker.Function {
 	var served []worker.Function
 	for _, each := range c.functions {
 		if chosen == nil || each.isOneOf(chosen) {
-			served = append(served, worker.Function{Definition: each.definition, Handler: each.handler, Logger: c.logger})
+			served = append(served, worker.Function{Definition: each.definition, Handler: each.handler})
 		}
 	}
 	return served

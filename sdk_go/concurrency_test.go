@@ -281,10 +281,9 @@ func TestPanicsFailTheirStepOrRunAndLeaveTheWorkerAlone(t *testing.T) {
 		})
 	})
 	no := steplane.FunctionOpts{Retries: steplane.IntPtr(0)}
-	create(t, client, "function", no, func(context.Context, steplane.Input[any]) (any, error) {
-		var nothing map[string]int
-		nothing["a"] = 1
-		return nil, nil
+	create(t, client, "function", no, func(_ context.Context, input steplane.Input[any]) (any, error) {
+		var nothing []int
+		return nothing[input.Attempt], nil
 	})
 	create(t, client, "typed", no, func(context.Context, steplane.Input[any]) (any, error) { panic(&cardDeclined{"no"}) })
 	create(t, client, "branch", no, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
@@ -309,7 +308,7 @@ func TestPanicsFailTheirStepOrRunAndLeaveTheWorkerAlone(t *testing.T) {
 	is(t, "then not", house.completed(t, send(t, client, "step", nil)))
 	is(t, []any{"in a branch", true}, house.completed(t, send(t, client, "branch", nil)))
 	for id, expected := range map[string]string{
-		"function": "Panic: panic: assignment to entry in nil map", "typed": "cardDeclined: panic: no",
+		"function": "Panic: panic: runtime error: index out of range [0] with length 0", "typed": "cardDeclined: panic: no",
 		"exit":      "NonRetriableError: the code ended its goroutine by runtime.Goexit",
 		"exit-step": "NonRetriableError: the code ended its goroutine by runtime.Goexit",
 	} {

@@ -279,8 +279,8 @@ func TestALoggerIsSilentDuringReplay(t *testing.T) {
 	id := send(t, client, "talks", nil)
 	house.completed(t, id)
 	runID := house.queued(t, id)
-	is(t, []string{"msg=begins run_id=" + runID, "msg=\"goes on\" run_id=" + runID + " a=1 g.b=2"},
-		text(t, log.matching("run_id="+runID)))
+	attributes := " function=talks run_id=" + runID
+	is(t, []string{"msg=begins" + attributes, "msg=\"goes on\"" + attributes + " a=1 g.b=2"}, text(t, log.matching(attributes)))
 	if calls.Load() < 2 {
 		t.Error("it was not called again")
 	}

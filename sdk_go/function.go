@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/steplane/steplane/sdk_go/internal/codec"
 	"github.com/steplane/steplane/sdk_go/internal/fault"
@@ -29,7 +30,8 @@ type Input[T any] struct {
 	Attempt int
 	// Traceparent is the run's W3C trace context; in the body of a step use [CurrentTraceparent].
 	Traceparent string
-	// Logger logs what happens in this run, once: it is silent while recorded steps are walked over. Its lines have a run_id.
+	// Logger logs what happens in this run, once: it is silent while recorded steps are walked over. Its lines have a run_id and
+	// the function.
 	Logger *slog.Logger
 }
 
@@ -182,7 +184,7 @@ func eventOf[T any](message *pb.Event) (GenericEvent[T], error) {
 		data = []byte("{}")
 	}
 	if err := codec.Decode(data, message.GetData().GetEncoding(), &event.Data); err != nil {
-		return event, fault.Argumentf("the data of event %s are no %T: %v", fault.Quote(event.Name), event.Data, err)
+		return event, fault.Argumentf("the data of event %s are no %s: %v", fault.Quote(event.Name), reflect.TypeFor[T](), err)
 	}
 	return event, nil
 }

@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 
 	steplane "github.com/steplane/steplane/sdk_go"
 	"github.com/steplane/steplane/sdk_go/internal/codec"
@@ -43,12 +44,12 @@ func Run[T any](ctx context.Context, id string, body func(ctx context.Context) (
 		if err != nil {
 			return nil, err
 		}
-		var decoded T
-		if err := json.Unmarshal(data, &decoded); err != nil {
-			return nil, fault.NotSerializablef("the result of step %s does not come back from JSON as a %T: %v",
-				fault.Quote(key), decoded, err)
+		var back T
+		if err := json.Unmarshal(data, &back); err != nil {
+			return nil, fault.NotSerializablef("the result of step %s does not come back from JSON as a %s: %v",
+				fault.Quote(key), reflect.TypeFor[T](), err)
 		}
-		result = decoded
+		result = back
 		return data, nil
 	})
 	if err != nil {
@@ -79,7 +80,8 @@ func scopeOf(ctx context.Context, id string) (*run.Scope, error) {
 func decoded[T any](entry *replay.Entry) (T, error) {
 	var result T
 	if err := codec.Decode(entry.Output, entry.Encoding, &result); err != nil {
-		return result, fault.Argumentf("what is recorded of step %s is no %T: %v", fault.Quote(entry.StepKey), result, err)
+		return result, fault.Argumentf("what is recorded of step %s is no %s: %v",
+			fault.Quote(entry.StepKey), reflect.TypeFor[T](), err)
 	}
 	return result, nil
 }

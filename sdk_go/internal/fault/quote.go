@@ -15,12 +15,14 @@ func Quote(text string) string {
 	}
 	var out strings.Builder
 	out.WriteRune(quote)
-	for offset, char := range text {
-		if char == utf8.RuneError && text[offset] != "\uFFFD"[0] {
+	for offset := 0; offset < len(text); {
+		char, size := utf8.DecodeRuneInString(text[offset:])
+		if char == utf8.RuneError && size == 1 {
 			fmt.Fprintf(&out, `\x%02x`, text[offset])
-			continue
+		} else {
+			writeEscaped(&out, char, quote)
 		}
-		writeEscaped(&out, char, quote)
+		offset += size
 	}
 	out.WriteRune(quote)
 	return out.String()

@@ -22,8 +22,7 @@ const (
 // StepKey is what identifies a step inside its run: its id, "#", and how often that id was used before.
 func StepKey(stepID string, occurrence int) (string, error) {
 	if problem := stepIDProblem(stepID); problem != "" {
-		shown := []rune(stepID)
-		return "", fault.StepIDf("step id %s %s", fault.Quote(string(shown[:min(len(shown), shownIDRunesMax)])), problem)
+		return "", fault.StepIDf("step id %s %s", fault.Quote(shown(stepID)), problem)
 	}
 	return stepID + "#" + strconv.Itoa(occurrence), nil
 }
@@ -34,6 +33,18 @@ func StepID(key string) string {
 		return key[:end]
 	}
 	return ""
+}
+
+// shown is as much of an id as an error's text has.
+func shown(stepID string) string {
+	count := 0
+	for offset := range stepID {
+		if count == shownIDRunesMax {
+			return stepID[:offset]
+		}
+		count++
+	}
+	return stepID
 }
 
 func stepIDProblem(stepID string) string {

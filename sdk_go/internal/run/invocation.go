@@ -159,7 +159,7 @@ func (i *Invocation) ended(data []byte, err error) {
 		} else {
 			i.owner.Report(i.Lease, "", i.reports.RunFailed(err, i.began))
 			i.main.atLast = func() {
-				i.logger.Warn("a run failed", "run_id", i.Lease.RunID, "function", i.functionID, "error", err)
+				i.logger.Warn("a run failed", "run_id", i.Lease.RunID, "error", err)
 			}
 		}
 		i.owner.Left(i)

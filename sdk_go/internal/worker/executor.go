@@ -20,7 +20,6 @@ import (
 type Function struct {
 	Definition *pb.FunctionDefinition
 	Handler    run.Handler
-	Logger     *slog.Logger
 }
 
 // executor has all invocations of a worker: it begins them, and tells each what the server says.

@@ -29,7 +29,7 @@ func (e *executor) start(message *pb.Invocation) {
 		return
 	}
 	invocation := run.New(e.under, run.Opts{
-		Owner: e, Machine: e.machineOf(message), FunctionID: message.GetFunctionId(), Logger: function.Logger,
+		Owner: e, Machine: e.machineOf(message), FunctionID: message.GetFunctionId(), Logger: e.logger.With("function", message.GetFunctionId()),
 		Events: message.GetEvents(), Attempt: int(message.GetAttempt()), Handler: function.Handler,
 	})
 	e.mu.Lock()
