@@ -9,11 +9,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from conformance.case import Case, Fault
 from conformance.pulse import Pulse
 from controlplane.gen.steplane.v1 import work_pb2
 
+_Item: TypeAlias = (
+    work_pb2.Report | work_pb2.Ack | work_pb2.Resolution | work_pb2.Invocation | work_pb2.Cancellation | work_pb2.Lease
+)
 _OUTCOMES = {"run_completed": "end", "run_failed": "end", "run_parked": "park"}
 _RECORDED = (work_pb2.ACK_STATUS_COMMITTED, work_pb2.ACK_STATUS_DUPLICATE)
 
@@ -37,6 +41,7 @@ class Faults:
         self._pulse = pulse
         self._functions: dict[str, str] = {}
         self._outcomes: dict[tuple[str, int], str] = {}
+        self._seen: set[tuple[str, int, str]] = set()
         self._come: dict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
 
     def of_report(self, report: work_pb2.Report) -> list[Fault]:
@@ -44,29 +49,29 @@ class Faults:
         body = report.WhichOneof("body") or ""
         if body in _OUTCOMES:
             self._outcomes[report.run_id, report.epoch] = _OUTCOMES[body]
-        return self._met(report.run_id, f"report {report.step_key or _OUTCOMES.get(body, '')}")
+        return self._met(report, f"report {report.step_key or _OUTCOMES.get(body, '')}")
 
     def of_ack(self, ack: work_pb2.Ack) -> list[Fault]:
         """Those that happen as an ack is to be told."""
         what = "ack" if ack.status in _RECORDED else "refusal"
-        return self._met(ack.run_id, f"{what} {ack.step_key or self._outcomes.get((ack.run_id, ack.epoch), '')}")
+        return self._met(ack, f"{what} {ack.step_key or self._outcomes.get((ack.run_id, ack.epoch), '')}")
 
     def of_resolution(self, resolution: work_pb2.Resolution) -> list[Fault]:
         """Those that happen as a resolution is to be told."""
-        return self._met(resolution.run_id, f"resolution {resolution.entry.step_key}")
+        return self._met(resolution, f"resolution {resolution.entry.step_key}")
 
     def of_invocation(self, invocation: work_pb2.Invocation) -> list[Fault]:
         """Those that happen as an invocation is to be given."""
         self._functions[invocation.run_id] = invocation.function_id
-        return self._met(invocation.run_id, "invocation")
+        return self._met(invocation, "invocation")
 
     def of_cancellation(self, cancellation: work_pb2.Cancellation) -> list[Fault]:
         """Those that happen as a cancellation is to be told."""
-        return self._met(cancellation.run_id, "cancellation")
+        return self._met(cancellation, "cancellation")
 
-    def of_forgotten(self, run_id: str) -> list[Fault]:
+    def of_forgotten(self, lease: work_pb2.Lease) -> list[Fault]:
         """Those that happen as a heartbeat lacks a lease that was lost."""
-        return self._met(run_id, "forgotten")
+        return self._met(lease, "forgotten")
 
     async def come(self, run_id: str, moment: str) -> None:
         """Wait for a moment of a run, if it has not come yet."""
@@ -80,10 +85,13 @@ class Faults:
             if armed.fault in case.faults and armed.count < armed.fault.nth and armed.fault.action != "hold"
         ]
 
-    def _met(self, run_id: str, moment: str) -> list[Fault]:
-        function_id, met = self._functions.get(run_id, ""), []
-        self._come[run_id, moment].set()
-        self._pulse.beat(function_id)
+    def _met(self, item: _Item, moment: str) -> list[Fault]:
+        function_id, met = self._functions.get(item.run_id, ""), []
+        self._come[item.run_id, moment].set()
+        if (item.run_id, item.epoch, moment) not in self._seen:
+            # A worker that fails in the same way again and again is as good as one that does nothing.
+            self._seen.add((item.run_id, item.epoch, moment))
+            self._pulse.beat(function_id)
         for armed in self._armed:
             if armed.fault.moment == moment and function_id in armed.functions:
                 armed.count += 1

@@ -121,7 +121,7 @@ async def _play_case(case: Case, rig: Rig) -> Result:
         problems = await problems_of(case, lineages, rig)
         problems += [f"the moment of the fault at {moment!r} did not come" for moment in await rig.moments_left(case)]
     except TimeoutError:
-        problems = [f"it did not end: nothing happened any more; {rig.words()}"]
+        problems = [f"it did not end: nothing new happened any more; {rig.words()}"]
     except (StageError, AioRpcError) as error:
         problems = [f"{error}; {rig.words()}"]
     return Result(case, problems, monotonic() - begin)

@@ -1,6 +1,6 @@
-"""When something of each case passed the relay last.
+"""When something new of each case passed the relay last.
 
-How long a case takes says more about the machine than about the worker; that nothing of it happens any more does not.
+How long a case takes says more about the machine than about the worker; that nothing new comes of it does not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Pulse:
         self._beaten = {case.name: asyncio.Event() for case in cases}
 
     def beat(self, function_id: str) -> None:
-        """Something of a run of this function passed."""
+        """Something of a run of this function passed, and for the first time."""
         name = self._cases.get(function_id)
         if name is not None:
             self._beat(name)
@@ -41,11 +41,11 @@ class Pulse:
         self._beaten[name].set()
 
     def silence(self, case: Case) -> float:
-        """For how many seconds nothing of the case has passed."""
+        """For how many seconds nothing new of the case has passed."""
         return monotonic() - self._last[case.name]
 
     async def next(self, case: Case, *, seconds: float) -> None:
-        """Wait until something of it passes, but no longer than that."""
+        """Wait until something new of it passes, but no longer than that."""
         beaten = self._beaten[case.name]
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

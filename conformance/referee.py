@@ -44,8 +44,8 @@ class Referee:
 
     # What the worker sends.
 
-    def sent(self, stream: StreamSeen, frame: work_pb2.StreamWorkRequest, size: int) -> list[str]:
-        """The worker sent a frame. The result are the runs of leases that were lost, and are lacking in it."""
+    def sent(self, stream: StreamSeen, frame: work_pb2.StreamWorkRequest, size: int) -> list[Lease]:
+        """The worker sent a frame. The result are leases that were lost, and that this heartbeat is the first to lack."""
         kind = frame.WhichOneof("frame")
         if stream.frame_bytes_max and size > stream.frame_bytes_max:
             self._object("", f"a frame has {size} bytes; the welcome said {stream.frame_bytes_max} at the most")
@@ -87,14 +87,14 @@ class Referee:
             self._object("", f"credit of {limit} after {stream.received} invocations, with {self._slots} slots")
         stream.credit = limit
 
-    def _heartbeat(self, stream: StreamSeen, leases: set[Lease]) -> Iterator[str]:
+    def _heartbeat(self, stream: StreamSeen, leases: set[Lease]) -> Iterator[Lease]:
         for lease, held in self._held_by(stream.worker):
             if lease not in stream.usable or lease in leases:
                 held.lacking = 0
                 continue
             held.lacking += 1
             if held.is_lost and held.lacking == 1:
-                yield lease[0]
+                yield lease
             if held.is_reported_on(stream) and not held.is_over and held.lacking == _HEARTBEATS:
                 self._object(lease[0], f"two heartbeats lack epoch {lease[1]}, which is held")
 

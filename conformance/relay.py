@@ -117,8 +117,9 @@ class Relay:
     async def _pass_on(self, stream: _Stream, data: bytes) -> None:
         frame = _Sent.FromString(data)
         self._transcript.sent(stream.seen, frame)
-        for run_id in self._referee.sent(stream.seen, frame, len(data)):
-            await self._happen(self._faults.of_forgotten(run_id), run_id)
+        for run_id, epoch in self._referee.sent(stream.seen, frame, len(data)):
+            lease = work_pb2.Lease(run_id=run_id, epoch=epoch)
+            await self._happen(self._faults.of_forgotten(lease), run_id)
         met = [(report, self._faults.of_report(report)) for report in frame.reports.reports]
         if not any(faults or stream.before(report) for report, faults in met):
             await stream.send(data)

@@ -35,7 +35,7 @@ from controlplane.gen.steplane.v1 import (
     run_pb2_grpc,
 )
 
-#: A case has failed when nothing of it passed for so long. However slow a machine is, something does.
+#: A case has failed when nothing new of it passed for so long. However slow a machine is, something does.
 SILENCE_SECONDS_MAX: Final = 30
 #: What passes no relay, such as a cancellation, is looked for so often.
 _LOOK_SECONDS: Final = 0.5
@@ -68,6 +68,8 @@ class Rig:
         self._pulse = Pulse(cases)
         self.faults = Faults(cases, self._pulse)
         self._transcript = Transcript(folder / "frames.txt")
+        self._is_stuck = False
+        """Whether something was waited for in vain: then nobody waits for the end of its workers either."""
         self._workers: list[Program] = []
         self._relays: list[Relay] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,7 +92,9 @@ class Rig:
         """Stop what is there, once all that faults began is done."""
         await asyncio.gather(*self._tasks)
         for worker in self._workers:
-            if worker.is_alive:
+            if worker.is_alive and self._is_stuck:
+                await worker.end(signal.SIGKILL)
+            elif worker.is_alive:
                 worker.kill(signal.SIGCONT)
                 worker.kill(signal.SIGTERM)
                 await self._leave(worker)
@@ -113,6 +117,7 @@ class Rig:
     async def _wait(self, case: Case) -> None:
         """Wait until something of the case happened, for a moment. Raises `TimeoutError` if nothing does for long."""
         if self._pulse.silence(case) > SILENCE_SECONDS_MAX:
+            self._is_stuck = True
             raise TimeoutError
         await asyncio.sleep(_LOOK_SECONDS_MIN)
         await self._pulse.next(case, seconds=_LOOK_SECONDS)

@@ -13,13 +13,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk_py" / "conform
 import script
 import worker as worker_under_test
 
-from steplane import Worker
+from steplane import Context, Worker
 from steplane.replay import machine
-from steplane.replay.journal import AckStatus
-from steplane.worker import stream
+from steplane.replay.journal import AckStatus, StepKind
+from steplane.worker import frames, outbox, stream
 from steplane.worker.executor import Executor
-from steplane.worker.outbox import Outbox
+from steplane.worker.invocation import Invocation
+from steplane.worker.outbox import IncomingAck, Outbox
 from steplane.worker.session import Session
+from steplane.worker.slots import Slots
 
 
 def return_another_value() -> None:
@@ -81,13 +83,52 @@ def die_of_sigterm() -> None:
 
 def beat_too_late() -> None:
     """The first heartbeat comes when the session has been given up."""
-    before, left_out = Outbox.beat, iter(range(10))
+    before, left_out = Outbox.beat, iter(range(5))
 
     def beat(self: Outbox, *, sure_until: float) -> None:
         if next(left_out, None) is None:
             before(self, sure_until=sure_until)
 
     Outbox.beat = beat
+
+
+def run_ahead() -> None:
+    """A step begins before the one before it is recorded."""
+    before = Invocation.hand_in
+
+    def hand_in(self: Invocation, call: Any, report: bytes | None, **options: Any) -> None:
+        before(self, call, report, **options)
+        if report is not None and call.kind is StepKind.RUN:
+            self.acked(IncomingAck(self.lease, call.key, AckStatus.COMMITTED, "", None))
+
+    Invocation.hand_in = hand_in
+
+
+def ignore_resolutions() -> None:
+    """What was met while the run is here is waited for all the same."""
+    Executor.resolved = lambda *_: None
+
+
+def take_any_ack() -> None:
+    """An ack answers whatever report of its step is there."""
+    outbox._is_of_earlier_try = lambda *_: False
+
+
+def grant_too_much() -> None:
+    """More credit than there are slots."""
+    before = Slots.__init__
+    Slots.__init__ = lambda self, count: before(self, count + 1)
+
+
+def fill_frames() -> None:
+    """All reports go into one frame, however large that is."""
+    before = frames.reports
+    frames.reports = lambda items, **_: before(items, bytes_max=10**9)
+
+
+def begin_another_trace() -> None:
+    """The function's trace is not its event's."""
+    Context.traceparent = property(lambda _: f"00-{'1' * 32}-{'2' * 16}-01")
 
 
 FAULTS: Final[dict[str, Callable[[], None]]] = {
@@ -104,6 +145,12 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
             retry_what_is_final,
             die_of_sigterm,
             beat_too_late,
+            run_ahead,
+            ignore_resolutions,
+            take_any_ack,
+            grant_too_much,
+            fill_frames,
+            begin_another_trace,
         )
     },
 }

@@ -40,8 +40,14 @@ def test_a_worker_that_keeps_all_rules_passes() -> None:
         ("ignore-lost-leases", "lease-was-lost", "it was leased 1 times, not 2"),
         ("retry-what-is-final", "step-never-again", "attempts"),
         ("die-of-sigterm", "stopped-in-a-step", "a worker ended with"),
-        ("ignore-cancellations", "cancellation-gets-lost", "told before that it lost epoch 1"),
+        ("ignore-cancellations", "cancellation-gets-lost", "the moment of the fault at 'forgotten' did not come"),
         ("beat-too-late", "busy-thread", "it was leased"),
+        ("run-ahead", "slow-ack", "what passed, in its order: report a#0, report b#0"),
+        ("ignore-resolutions", "resolution-arrives-twice", "it is parked by nap#0, which is over"),
+        ("take-any-ack", "old-ack-arrives-late", "3 different reports of a#0, not 2"),
+        ("grant-too-much", "one-step", "credit of 41 after 0 invocations, with 40 slots"),
+        ("fill-frames", "large-outputs-at-once", "the welcome said 262144 at the most"),
+        ("begin-another-trace", "traceparent-of-a-run", "it returned"),
     ],
 )
 def test_a_broken_rule_is_found(fault: str, case: str, told: str) -> None:
