@@ -54,10 +54,10 @@ export interface WorkerOptions {
 }
 
 /** What starts functions of a schema map. */
-type TriggerOf<S extends Schemas> = EventTrigger<NameOf<S>> | CronTrigger;
+type TriggerOf<S extends Schemas<S>> = EventTrigger<NameOf<S>> | CronTrigger;
 
 /** The events that a function of these triggers gets. */
-export type EventsOf<S extends Schemas, T> = T extends readonly (infer Each)[]
+export type EventsOf<S extends Schemas<S>, T> = T extends readonly (infer Each)[]
   ? EventsOf<S, Each>
   : T extends { readonly event: infer Name extends string }
     ? Named<S, Name>
@@ -67,7 +67,7 @@ export type EventsOf<S extends Schemas, T> = T extends readonly (infer Each)[]
 export type GetEvents<C> = C extends Steplane<infer S> ? SendableByName<S> : never;
 
 /** What `createFunction` takes beside triggers. */
-export interface HandlerOptions<S extends Schemas> {
+export interface HandlerOptions<S extends Schemas<S>> {
   /**
    * A function as well, with retries of its own: it runs once a run has failed for good. Its event's data tell of that run.
    */
@@ -79,7 +79,7 @@ export interface HandlerOptions<S extends Schemas> {
  *
  * A schema map gives `event.data` its type: `new Steplane<{ "user/created": { id: string } }>({ id: "app" })`.
  */
-export class Steplane<S extends Schemas = AnySchemas> {
+export class Steplane<S extends Schemas<S> = AnySchemas> {
   readonly id: string;
   readonly #namespace: string;
   readonly #target: Target;

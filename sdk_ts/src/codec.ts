@@ -24,7 +24,7 @@ const LOSSY = [Map, Set, Promise];
 export function encode(value: unknown, what: string, name: string): string {
   try {
     const text = JSON.stringify(value ?? null) as string | undefined;
-    if (text === undefined) throw new TypeError(`it is a ${kindOf(value)}`);
+    if (text === undefined) throw new TypeError(`it is ${kindOf(value)}`);
     if (LOSS.test(text)) JSON.stringify(value, refuse); // which takes several times as long
     return text;
   } catch (error) {
@@ -37,7 +37,7 @@ export function encode(value: unknown, what: string, name: string): string {
 function refuse(key: string, value: unknown): unknown {
   const where = key === "" ? "it" : `its ${quoted(key)}`;
   if (typeof value === "number" && !Number.isFinite(value)) throw new TypeError(`${where} is ${value}`);
-  if (LOSSY.some((each) => value instanceof each)) throw new TypeError(`${where} is a ${kindOf(value)}`);
+  if (LOSSY.some((each) => value instanceof each)) throw new TypeError(`${where} is ${kindOf(value)}`);
   return value;
 }
 
@@ -86,7 +86,7 @@ export function encodeEvent(event: EventToSend, index: number): EventMessage {
 export function encodeObject(value: unknown, what: string, name: string): string {
   const text = encode(value, what, name);
   if (!text.startsWith("{")) {
-    throw new NotSerializableError(`${what} ${quoted(name)} is a ${kindOf(value)}; it has to be an object`);
+    throw new NotSerializableError(`${what} ${quoted(name)} is ${kindOf(value)}; it has to be an object`);
   }
   return text;
 }

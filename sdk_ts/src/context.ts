@@ -14,7 +14,7 @@ export interface ContextHost extends StepHost {
 }
 
 /** What a function is given. Take from it what is needed: `async ({ event, step }) => …`. */
-export class Context<S extends Schemas = AnySchemas, E extends Event = Event> {
+export class Context<S extends Schemas<S> = AnySchemas, E extends Event = Event> {
   /** The steps: what happens once, and is remembered. */
   readonly step: Step<S>;
   /** How often the function failed outside of steps before: 0 in its first try. */

@@ -71,16 +71,18 @@ export function define(appId: string, options: FunctionOptions): FunctionDefinit
     functionId,
     name,
     triggers: naming(`${where}: triggers`, () => several(triggers).map(triggerOf)),
-    retry: said("retry", retry, policyOf) ?? said("retries", retries, plainRetries),
-    batch: said("batchEvents", batchEvents, batchOf),
-    cancel: said("cancel", cancel, (them) => several(them).map(cancelOf)),
-    concurrency: said("concurrency", concurrency, (them) => several(them).map(concurrencyOf)),
-    debounce: said("debounce", debounce, debounceOf),
-    priority: said("priority", priority, priorityOf),
-    rateLimit: said("rateLimit", rateLimit, rateLimitOf),
-    singleton: said("singleton", singleton, singletonOf),
-    throttle: said("throttle", throttle, throttleOf),
-    timeouts: said("timeouts", timeouts, timeoutsOf),
+    retry: said("retry", retry, whole(policyOf)) ?? said("retries", retries, plainRetries),
+    batch: said("batchEvents", batchEvents, whole(batchOf)),
+    cancel: said("cancel", cancel, (them) => several(them).map(whole(cancelOf))),
+    concurrency: said("concurrency", concurrency, (them) =>
+      several(typeof them === "number" ? { limit: them } : them).map(whole(concurrencyOf)),
+    ),
+    debounce: said("debounce", debounce, whole(debounceOf)),
+    priority: said("priority", priority, whole(priorityOf)),
+    rateLimit: said("rateLimit", rateLimit, whole(rateLimitOf)),
+    singleton: said("singleton", singleton, whole(singletonOf)),
+    throttle: said("throttle", throttle, whole(throttleOf)),
+    timeouts: said("timeouts", timeouts, whole(timeoutsOf)),
     idempotency: said("idempotency", idempotency, (key) => (key === "" ? undefined : { key })),
   } as MessageInitShape<typeof FunctionDefinitionSchema>);
   // A text where there should be a number, say, is found only when it is written.
@@ -95,6 +97,14 @@ function naming<R>(where: string, translate: () => R): R {
     const why = error instanceof Error ? error.message : String(error);
     throw new ArgumentError(`${where}: ${why}`, { cause: error });
   }
+}
+
+/** Checks that what is translated is an object, as programs without types may not know. */
+function whole<T extends object, R>(translate: (value: T) => R): (value: T) => R {
+  return (value: unknown) => {
+    if (value instanceof Object) return translate(value as T);
+    throw new TypeError(`it has to be an object, not ${shown(value)}`);
+  };
 }
 
 function several<T>(value: T | readonly T[]): readonly T[] {
@@ -125,9 +135,7 @@ function cancelOf({ event, match = "", if: expression = "", timeout: time, ...re
   return { event, match, expression, ...timeout(time) };
 }
 
-function concurrencyOf(value: number | flow.Concurrency) {
-  const whole: flow.Concurrency = typeof value === "number" ? { limit: value } : value;
-  const { limit, key = "", scope = "fn", hold = "invocation", ...rest } = whole;
+function concurrencyOf({ limit, key = "", scope = "fn", hold = "invocation", ...rest }: flow.Concurrency) {
   nothingElse(rest);
   return { limit, key, scope: oneOf(SCOPES, "scope", scope), hold: oneOf(HOLDS, "hold", hold) };
 }

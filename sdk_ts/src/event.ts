@@ -1,7 +1,7 @@
 /** What happened: an event, as it is sent and as a function gets it. */
 
-/** The events of an app: the type of each one's data, by its name. */
-export type Schemas = Record<string, object>;
+/** The events of an app: the type of each one's data, by its name. Written as a type or as an interface. */
+export type Schemas<S> = Record<keyof S, object>;
 
 /** Events of any name and any data: those of a client without a schema map. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- nobody said what these data are
@@ -41,23 +41,23 @@ export interface EventToSend<Name extends string = string, Data = object> {
 }
 
 /** The events of a schema map by their names, as they are sent: their data have to be given if any of them has to be. */
-export type SendableByName<S extends Schemas> = {
+export type SendableByName<S extends Schemas<S>> = {
   [Name in keyof S & string]: Omit<EventToSend<Name, S[Name]>, "data"> &
     (Record<string, never> extends S[Name] ? { data?: S[Name] } : { data: S[Name] });
 };
 
 /** Any event of a schema map, as it is sent. */
-export type Sendable<S extends Schemas> = SendableByName<S>[keyof S & string];
+export type Sendable<S extends Schemas<S>> = SendableByName<S>[keyof S & string];
 
 /** The events of a name in a schema map; one with a `*` at its end is any of those that it matches. */
-export type Named<S extends Schemas, Name extends string> = Name extends `${infer Prefix}*`
+export type Named<S extends Schemas<S>, Name extends string> = Name extends `${infer Prefix}*`
   ? Matching<S, keyof S & `${Prefix}${string}`>
   : Event<Name, Name extends keyof S ? S[Name] : unknown>;
 
-type Matching<S extends Schemas, Name extends string> = Name extends string ? Event<Name, S[Name]> : never;
+type Matching<S extends Schemas<S>, Name extends string> = Name extends keyof S ? Event<Name, S[Name]> : never;
 
 /** Names that a trigger, or a wait, of a schema map can have. */
-export type NameOf<S extends Schemas> = (keyof S & string) | `${string}*`;
+export type NameOf<S extends Schemas<S>> = (keyof S & string) | `${string}*`;
 
 /** The event of a function that a schedule starts. One that a person starts has the data that were given. */
 export type Tick = Event<

@@ -23,9 +23,10 @@ export function failureOf(error: unknown, stepKey = ""): OutgoingFailure {
     const message = typeof error === "string" ? error : shown(error);
     return { name: "Error", message: wellFormed(cut(message, TEXT_BYTES_MAX)), stack: "", stepKey };
   }
+  const { message }: { message: unknown } = error; // a text by its type, but anybody can set it
   return {
     name: wellFormed(nameOf(error)),
-    message: wellFormed(cut(error.message, TEXT_BYTES_MAX)),
+    message: wellFormed(cut(String(message), TEXT_BYTES_MAX)),
     stack: wellFormed(cut(stackOf(error), TEXT_BYTES_MAX)),
     stepKey: stepKey === "" && error instanceof StepError ? error.stepKey : stepKey,
   };

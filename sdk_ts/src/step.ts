@@ -38,7 +38,7 @@ export interface StepHost {
 }
 
 /** The steps of a function. */
-export class Step<S extends Schemas = AnySchemas> {
+export class Step<S extends Schemas<S> = AnySchemas> {
   readonly #host: StepHost;
 
   constructor(host: StepHost) {

@@ -24,13 +24,14 @@ export function shown(value: unknown): string {
   }
 }
 
-/** What a value is, in a word. */
+/** What a value is, in two words: "an array", "a Map". */
 export function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "array";
-  if (typeof value !== "object") return typeof value;
-  const name = value.constructor.name;
-  return name === "Object" || name === "" ? "object" : name;
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "an array";
+  // One that was made without a prototype has no constructor.
+  const { constructor } = value as { constructor?: { name: string } };
+  const kind = typeof value === "object" ? (constructor?.name ?? "") : typeof value;
+  return kind === "" || kind === "Object" ? "an object" : `a ${kind}`;
 }
 
 /** The bytes of a text at its ends, with a note of what was cut between. */

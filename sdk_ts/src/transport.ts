@@ -108,7 +108,7 @@ export function explain(error: ServiceError, { address, tls }: Target): string {
   for (const [pattern, cause, remedy] of EXPLANATIONS) {
     if (pattern.test(text)) return `${cause.replace("{address}", address)}. ${remedy}`;
   }
-  if (tls === undefined && /socket closed|connection (reset|dropped)|ECONNRESET|socket hang up/i.test(text)) {
+  if (tls === undefined && /Failed to connect|connection (reset|dropped)|ECONNRESET|socket hang up/i.test(text)) {
     return (
       `${address} closes the connection as soon as it is made. ` +
       "If it speaks TLS, use new Steplane({ tls: true }); if it is not a Steplane server, correct the address"
@@ -154,7 +154,7 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     "Give its authority by tls: { ca: 'ca.pem' }, and check that the certificate has the host's name",
   ],
   [
-    /Protocol error|HTTP\/1|Received HTTP status|content-type|Parse Error/i,
+    /Protocol error|no application protocol|HTTP\/1|Received HTTP status|content-type|Parse Error/i,
     "{address} answers like a web server, and not with gRPC",
     "Is there a proxy or a web page at this address? It has to let HTTP/2 and gRPC through to the Steplane server",
   ],

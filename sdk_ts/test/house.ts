@@ -102,7 +102,7 @@ export class House {
   }
 
   /** A client of an app, whose schema map may be given. */
-  app<S extends Schemas = AnySchemas>(id = "shop", logger = QUIET): Steplane<S> {
+  app<S extends Schemas<S> = AnySchemas>(id = "shop", logger = QUIET): Steplane<S> {
     const app = new Steplane<S>({ id, address: this.#server.address, namespace: this.#namespace, logger });
     this.later(() => {
       app.close();
@@ -111,7 +111,7 @@ export class House {
   }
 
   /** A connected worker, until it is stopped. */
-  async worker<S extends Schemas>(
+  async worker<S extends Schemas<S>>(
     app: Steplane<S>,
     options: { functions?: DurableFunction[]; slots?: number; drainTimeout?: number } = {},
   ): Promise<{ worker: Worker; stop: () => Promise<void> }> {

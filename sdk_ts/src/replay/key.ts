@@ -37,7 +37,7 @@ export function stepIdOf(key: string): string {
 }
 
 function stepIdProblem(stepId: unknown): string | undefined {
-  if (typeof stepId !== "string") return `is not a text, but a ${kindOf(stepId)}`;
+  if (typeof stepId !== "string") return `is not a text, but ${kindOf(stepId)}`;
   if (stepId === "") return "is empty";
   if (/\p{Surrogate}/u.test(stepId)) return "is not valid Unicode";
   const size = Buffer.byteLength(stepId);
