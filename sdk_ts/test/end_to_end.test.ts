@@ -1,9 +1,17 @@
 /** Functions on a real server: what they do, what is recorded, and what became of it. */
 
 import assert from "node:assert/strict";
-import { ArgumentError, currentTraceparent, NonRetriableError, StepError } from "../src/index.js";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  ArgumentError,
+  currentTraceparent,
+  NonRetriableError,
+  StepError,
+  type GetEvents,
+  type Logger,
+} from "../src/index.js";
 import { RunState } from "../src/gen/steplane/v1/run_pb.js";
-import { FAST, inHouse, outputOf, signpost } from "./house.js";
+import { FAST, inHouse, outputOf, QUIET, signpost } from "./house.js";
 
 inHouse("a function fans out, and the lineage is one tree with one trace", async (house) => {
   const app = house.app<{ "week/over": object; "week/email": { user: string } }>();
@@ -31,6 +39,25 @@ inHouse("a function fans out, and the lineage is one tree with one trace", async
   assert.equal(events.length, 3);
   assert.equal(runs.length, 3);
   assert.deepEqual([...traces], ["0123456789abcdef0123456789abcdef"]);
+});
+
+inHouse("events can be typed by the client's, and say beside their data whom they are about", async (house) => {
+  const app = house.app();
+  type Events = GetEvents<typeof app>;
+  app.createFunction({ id: "load", triggers: { event: "week/over" } }, async ({ step }) => {
+    const users = await step.run("fetch", () => [{ id: "ada" }, { id: "grace" }]);
+    const events = users.map<Events["week/email"]>((user) => ({ name: "week/email", data: { ...user }, user }));
+    return step.sendEvent("fan-out", events);
+  });
+  app.createFunction({ id: "email", triggers: { event: "week/email" } }, async ({ event, step }) => {
+    const { id, user } = event.data as { id: string; user: { id: string } };
+    return step.run("write", () => `${id}: to ${user.id}`);
+  });
+  await house.worker(app);
+  const [id = ""] = await app.send({ name: "week/over" });
+  const sent = outputOf(await house.ended(id)) as string[];
+  const outputs = await Promise.all(sent.map(async (each) => outputOf(await house.ended(each))));
+  assert.deepEqual(outputs, ["ada: to ada", "grace: to grace"]);
 });
 
 inHouse("every kind of step does what it says", async (house) => {
@@ -238,17 +265,105 @@ inHouse("a run that waits needs no slot", async (house) => {
   assert.equal(outputOf(await house.ended(id)), "done");
 });
 
-inHouse("a logger is silent during replay", async (house) => {
+inHouse("a logger is silent during replay, and its lines tell the run", async (house) => {
   const lines: string[] = [];
-  const app = house.app();
+  const note = (line: string): void => void lines.push(line);
+  const logger: Logger = { debug: note, info: note, warn: note, error: note };
+  const app = house.app("shop", logger);
   app.createFunction({ id: "talks", triggers: { event: "talk/start" } }, async ({ step, logger }) => {
     logger.info("begins");
     await step.sleep("nap", 10);
-    logger.info("goes on");
-    lines.push("code ran");
+    logger.warn("goes on");
   });
   await house.worker(app);
   const [id = ""] = await app.send({ name: "talk/start" });
-  assert.equal((await house.ended(id)).state, RunState.COMPLETED);
-  assert.deepEqual(lines, ["code ran"]);
+  const run = await house.ended(id);
+  const told = lines.filter((line) => line.startsWith("["));
+  assert.deepEqual(told, [`[${run.id}] begins`, `[${run.id}] goes on`]);
+});
+
+inHouse("a logger that makes children makes one for each run", async (house) => {
+  const told: unknown[] = [];
+  const child = (fields: object): Logger => ({ ...QUIET, error: (...line) => told.push([fields, line]) });
+  const app = house.app("shop", { ...QUIET, child });
+  app.createFunction({ id: "talks", triggers: { event: "talk/start" } }, ({ logger }) => {
+    logger.error("no %s", "luck");
+  });
+  await house.worker(app);
+  const [id = ""] = await app.send({ name: "talk/start" });
+  const run = await house.ended(id);
+  assert.deepEqual(told, [[{ functionId: "talks", runId: run.id }, ["no %s", "luck"]]]);
+});
+
+inHouse("a step that fails before it is awaited ends nothing but its run, and can be caught", async (house) => {
+  const app = house.app();
+  app.createFunction({ id: "late", triggers: { event: "late/start" } }, async ({ step }) => {
+    const failing = step.invoke("nobody", { function: "missing" });
+    await step.sleep("nap", 50);
+    await step.run("work", () => pause(50));
+    return failing.catch((error: unknown) => (error as StepError).reason);
+  });
+  await house.worker(app);
+  const [id = ""] = await app.send({ name: "late/start" });
+  assert.equal(outputOf(await house.ended(id)), "FUNCTION_NOT_FOUND");
+});
+
+inHouse("an invocation that fails says why: by the other's error, or by a reason", async (house) => {
+  const app = house.app();
+  const options = { triggers: { event: "none/start" }, retries: 0 } as const;
+  const slow = app.createFunction({ ...options, id: "slow" }, ({ step }) => step.sleep("nap", "1h"));
+  const failing = app.createFunction({ ...options, id: "failing" }, () => {
+    throw new TypeError("bad luck");
+  });
+  app.createFunction({ ...options, id: "caller", triggers: { event: "call/start" } }, async ({ step }) => {
+    const told = async (work: Promise<unknown>): Promise<unknown> =>
+      work.catch((error: unknown) => {
+        const { reason, name, message } = error as Error & { reason?: string };
+        return [reason ?? "", name, message];
+      });
+    return Promise.all([
+      told(step.invoke("slow", { function: slow, timeout: 50 })),
+      told(step.invoke("failing", { function: failing })),
+      told(step.invoke("unknown", { function: "other/charge" })),
+      told(step.invoke("misspelt", { function: slow, timeOut: 50 } as never)),
+    ]);
+  });
+  await house.worker(app);
+  const [id = ""] = await app.send({ name: "call/start" });
+  const [late, failed, unknown, misspelt] = outputOf(await house.ended(id)) as string[][];
+  assert.equal(late?.[0], "TIMED_OUT");
+  assert.deepEqual(failed, ["", "TypeError", "bad luck"]);
+  assert.equal(unknown?.[0], "FUNCTION_NOT_FOUND");
+  assert.deepEqual(misspelt, ["", "ArgumentError", "step 'misspelt': there is no option 'timeOut'"]);
+});
+
+inHouse("a batch is one run, and has all its events in order", async (house) => {
+  const app = house.app<{ "page/seen": { n: number } }>();
+  const options = {
+    id: "count",
+    triggers: { event: "page/seen" },
+    batchEvents: { maxSize: 3, timeout: "1h" },
+  } as const;
+  app.createFunction(options, ({ event, events }) => [event.data.n, events.map(({ data }) => data.n)]);
+  await house.worker(app);
+  const ids = await app.send([1, 2, 3].map((n) => ({ name: "page/seen", data: { n } })));
+  const run = await house.ended(ids[0] ?? "");
+  assert.deepEqual(outputOf(run), [1, [1, 2, 3]]);
+  assert.equal((await house.started(ids[2] ?? "")).id, run.id);
+});
+
+inHouse("an event cancels the runs that it matches", async (house) => {
+  const app = house.app();
+  const options = {
+    id: "remind",
+    triggers: { event: "cart/left" },
+    cancel: { event: "cart/paid", match: "data.user" },
+  };
+  app.createFunction(options, ({ step }) => step.sleep("a day", "1 day"));
+  await house.worker(app);
+  const ids = await app.send(["ada", "grace"].map((user) => ({ name: "cart/left", data: { user } })));
+  await Promise.all(ids.map((id) => house.parked(id)));
+  await app.send({ name: "cart/paid", data: { user: "grace" } });
+  assert.equal((await house.ended(ids[1] ?? "")).state, RunState.CANCELLED);
+  assert.equal((await house.started(ids[0] ?? "")).state, RunState.WAITING);
 });
