@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -242,8 +243,17 @@ func (o *outbox) take(stream *outgoing) (batch, bool) {
 			}
 		}
 		o.changed.Wait()
+		o.letOthersPut()
 	}
 	return batch{}, false
+}
+
+// letOthersPut lets the goroutines that are ready put their reports, too: one frame of a hundred costs the server a fraction of
+// what a hundred frames do. Who is alone waits for nobody.
+func (o *outbox) letOthersPut() {
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	runtime.Gosched()
 }
 
 func (o *outbox) next(stream *outgoing) batch {
