@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 import grpc
 from grpc import aio
 
-from tests.compatibility.recording import STREAM_WORK, Contract, Entry, Recording, items
+from tests.compatibility.recording import SINGLE_WORK, STREAM_WORK, Contract, Entry, Recording, items
+from tests.compatibility.server import Server
 
 _ANSWER_SECONDS_MAX: Final = 20
 _ID: Final = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
@@ -51,7 +52,8 @@ class Lines:
         for kind, item in items(method, self._contract.response(method, data)):
             if kind == "invocations":
                 self._functions[item["run_id"]] = item["function_id"]
-            function = self._functions[item["run_id"]] if method == STREAM_WORK and "run_id" in item else ""
+            is_of_run = method in (STREAM_WORK, *SINGLE_WORK) and "run_id" in item
+            function = self._functions[item["run_id"]] if is_of_run else ""
             found.append(((call, function), kind, item))
         return found
 
@@ -59,14 +61,14 @@ class Lines:
 class Player:
     """Plays one recording, once."""
 
-    def __init__(self, recording: Recording, contract: Contract, address: str) -> None:
+    def __init__(self, recording: Recording, contract: Contract, server: Server) -> None:
         self.problems: list[str] = []
         """What was answered otherwise."""
         methods = {entry.call: entry.method for entry in recording.entries if entry.do == "open"}
         self._entries = recording.entries
         self._methods = methods
         self._then, self._now = Lines(contract, methods), Lines(contract, methods)
-        self._address = address
+        self._server = server
         self._ids: dict[str, str] = {}
         self._calls: dict[int, Any] = {}
         self._readers: dict[int, asyncio.Task[None]] = {}
@@ -74,7 +76,7 @@ class Player:
 
     async def play(self) -> None:
         """Play it to its end. Raises `TimeoutError` if an answer does not come."""
-        async with aio.insecure_channel(self._address) as channel:
+        async with aio.insecure_channel(self._server.address) as channel:
             try:
                 for entry in self._entries:
                     await self._play(entry, channel)
@@ -96,6 +98,8 @@ class Player:
                 await self._calls[entry.call].write(self._with_new_ids(entry.data))
             case "close":
                 await self._calls[entry.call].done_writing()
+            case "stop":
+                self._server.stop()
             case "cut":
                 self._calls[entry.call].cancel()
             case "receive":
@@ -125,11 +129,11 @@ class Player:
         self._compare(then, now, f"{self._methods[line[0]]} {kind} {line[1]}".strip())
 
     def _compare(self, then: Any, now: Any, where: str) -> None:
-        if isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys():
+        if isinstance(then, dict) and isinstance(now, dict):
             # The text of a failure that has a reason is the server's, for people.
             free = {"message"} if "reason" in then else set()
-            for name in then.keys() - free:
-                self._compare(then[name], now[name], f"{where}.{name}")
+            for name in sorted((then.keys() | now.keys()) - free):
+                self._compare(then.get(name), now.get(name), f"{where}.{name}")
         elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
             for index, pair in enumerate(zip(then, now, strict=True)):
                 self._compare(*pair, f"{where}[{index}]")

@@ -21,12 +21,17 @@ from typing import Any
 from grpc import aio
 from grpc_tools import protoc
 
-from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc, run_pb2, run_pb2_grpc
-from tests.compatibility.recording import FOLDER, Contract, Recording
+from controlplane.gen.steplane.v1 import event_pb2, event_pb2_grpc, run_pb2, run_pb2_grpc, work_pb2
+from tests.compatibility.hand import LARGE, Hand, completed, ended
+from tests.compatibility.recording import FOLDER, Contract, Recording, descriptors_of
 from tests.compatibility.relay import Relay
 from tests.compatibility.server import serve
 
-FLAGS = ["--heartbeat-interval", "1s", "--session-timeout", "20s", "--session-grace", "20s"]
+FLAGS = [
+    *("--heartbeat-interval", "1s", "--session-timeout", "60s", "--session-grace", "60s"),
+    *("--event-bytes-max", "32KiB", "--batch-bytes-max", "64KiB", "--step-output-bytes-max", "32KiB"),
+    *("--frame-bytes-max", "160KiB"),
+]
 MOMENT = 981173106
 
 
@@ -55,11 +60,15 @@ class Recorder:
             self._open("released")
             await self._ended("released", outcomes=1)
             second.send_signal(signal.SIGTERM)
+        await self._scene_of_refusals()
+        await self._scene_of_a_large_journal()
+        await self._scene_of_single_calls()
+        await self._scene_of_a_server_that_leaves()
         await self._channel.close()
 
     async def _scenes_of_steps(self) -> None:
         await self._send("steps", {"n": 1})
-        await self._ended("steps", outcomes=2)
+        await self._ended("steps", outcomes=3)
         await self._ended("child", outcomes=1)
         await self._send("fails", {})
         await self._ended("fails", outcomes=2)
@@ -115,6 +124,73 @@ class Recorder:
         await self.relay.told("cancellations", "cancelled")
         await self._look_at("cancelled")
 
+    async def _scene_of_refusals(self) -> None:
+        async with self._hand("refused") as hand:
+            await self._send("refused", {})
+            await hand.heard("invocations")
+            await hand.report("a#0", **completed())
+            await hand.heard("acks", "a#0")
+            await hand.report("a#0", **completed())
+            await hand.heard("acks", "a#0", times=2)
+            reserved = event_pb2.Event(name="steplane/reserved")
+            await hand.report("b#0", events_sent=work_pb2.EventsSent(events=[reserved]))
+            await hand.heard("acks", "b#0")
+            # It reports on a lease that it has handed back, beside the one that it was given then.
+            await hand.release(1)
+            await hand.heard("invocations", times=2)
+            await hand.report("c#0", epoch=1, **completed())
+            await hand.heard("acks", "c#0")
+            await hand.beat(1, 2)
+            await hand.report(epoch=2, **ended())
+            await hand.heard("acks")
+            await hand.report("d#0", epoch=2, **completed())
+            await hand.heard("acks", "d#0")
+
+    async def _scene_of_a_large_journal(self) -> None:
+        async with self._hand("large") as hand:
+            await self._send("large", {})
+            await hand.heard("invocations")
+            for number in range(6):
+                await hand.report(f"a#{number}", **completed(LARGE))
+                await hand.heard("acks", f"a#{number}")
+            wait = work_pb2.WaitStarted(events=[work_pb2.WaitedEvent(event="recorded/go")])
+            await hand.report("wait#0", wait_started=wait)
+            await hand.report(run_parked=work_pb2.RunParked(blocked_by=["wait#0"]))
+            await hand.heard("acks")
+            await self._send("go", {})
+            await hand.heard("journal_part")
+            await hand.report(epoch=2, **ended())
+            await hand.heard("acks", times=2)
+
+    async def _scene_of_single_calls(self) -> None:
+        hand = self._hand("polled")
+        await hand.register()
+        await self._send("polled", {"n": 1})
+        await hand.poll()
+        await hand.call(hand.fact("a#0", **completed()), hand.fact("a#0", **completed()))
+        await hand.call(held=(1,))
+        wait = work_pb2.WaitStarted(events=[work_pb2.WaitedEvent(event="recorded/go-on")])
+        parked = work_pb2.RunParked(blocked_by=["wait#0"])
+        await hand.call(hand.fact("wait#0", wait_started=wait), hand.fact(run_parked=parked))
+        await self._send("go-on", {"n": 2})
+        await hand.poll()
+        await hand.call(hand.fact("b#0", epoch=1, **completed()), held=(1, 2))
+        await hand.call(hand.fact(epoch=2, **ended()))
+        await hand.call(hand.fact("b#0", epoch=2, **completed()), held=(2,))
+        await self._look_at("polled")
+
+    async def _scene_of_a_server_that_leaves(self) -> None:
+        async with self._hand("left") as hand:
+            await self._send("left", {})
+            await hand.heard("invocations")
+            self.relay.stop()
+            await self.relay.told("drain")
+            await hand.report(**ended())
+            await hand.heard("acks")
+
+    def _hand(self, function: str) -> Hand:
+        return Hand(self.relay, self._channel, function)
+
     async def _ended(self, function: str, *, outcomes: int) -> None:
         """Wait until so many outcomes of a function's run are acknowledged: each park, failure and end is one."""
         await self.relay.told("acks", function, times=outcomes)
@@ -169,8 +245,8 @@ def describe(path: Path) -> None:
 
 async def record(contract: Contract) -> Recording:
     """Play and write down."""
-    with tempfile.TemporaryDirectory(prefix="steplane-recording-") as name, serve(Path(name), FLAGS) as address:
-        relay = Relay(address, contract)
+    with tempfile.TemporaryDirectory(prefix="steplane-recording-") as name, serve(Path(name), FLAGS) as server:
+        relay = Relay(server, contract)
         await relay.start()
         recorder = Recorder(relay, Path(name))
         await recorder.play()
@@ -184,10 +260,10 @@ def main() -> None:
     """Record."""
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    path = FOLDER / f"{sys.argv[1]}.jsonl"
+    path = FOLDER / f"{sys.argv[1]}.jsonl.gz"
     if path.exists():
         sys.exit(f"{path.name} is there already, and is never written again")
-    descriptors = path.with_suffix(".binpb")
+    descriptors = descriptors_of(path)
     describe(descriptors)
     asyncio.run(record(Contract(descriptors.read_bytes()))).save(path)
 

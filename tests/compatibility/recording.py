@@ -6,6 +6,7 @@ It is read with the contract of its own time, a set of descriptors that is store
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -17,10 +18,12 @@ from google.protobuf.message import Message
 
 FOLDER: Final = Path(__file__).parent
 STREAM_WORK: Final = "/steplane.v1.WorkService/StreamWork"
-#: The frames of a server that carry many items of one kind.
-_MANY: Final = ("invocations", "acks", "resolutions", "cancellations")
+#: The same work in single calls, whose answers have the same items.
+SINGLE_WORK: Final = ("/steplane.v1.WorkService/PollWork", "/steplane.v1.WorkService/Report")
+#: What a server sends many of at once, of one kind.
+_MANY: Final = ("invocations", "acks", "resolutions", "cancellations", "stop")
 
-Action: TypeAlias = Literal["open", "send", "close", "receive", "end", "cut"]
+Action: TypeAlias = Literal["open", "send", "close", "receive", "end", "cut", "stop"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Entry:
 
     call: int
     do: Action
-    """`open`, `send` and `close` are the client's, `receive` and `end` the server's; `cut` is a connection that broke."""
+    """`open`, `send` and `close` are the client's, `receive` and `end` the server's; `cut` is a connection that broke, and
+    `stop` (of no call) a server that was told to stop."""
     method: str = ""
     data: bytes = b""
 
@@ -44,16 +48,18 @@ class Recording:
 
     def save(self, path: Path) -> None:
         """Write it: a line that tells of the whole, and then a line for each entry."""
-        lines = [json.dumps({"recording": 1, "descriptors": f"{path.stem}.binpb", "flags": self.flags})]
+        lines = [json.dumps({"recording": 1, "descriptors": descriptors_of(path).name, "flags": self.flags})]
         for entry in self.entries:
             said = {**asdict(entry), "data": base64.b64encode(entry.data).decode()}
             lines.append(json.dumps({name: value for name, value in said.items() if value != ""}))
-        path.write_text("".join(f"{line}\n" for line in lines))
+        # With no moment in it, so that the same recording is the same file.
+        path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
 
     @classmethod
     def load(cls, path: Path) -> Recording:
         """Read it."""
-        first, *lines = map(json.loads, path.read_text().splitlines())
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        first, *lines = map(json.loads, data.splitlines())
         assert first["recording"] == 1, "a recording of a newer form"
         entries = [Entry(**{**line, "data": base64.b64decode(line.get("data", ""))}) for line in lines]
         return cls(first["flags"], entries)
@@ -81,18 +87,25 @@ class Contract:
         return self._pool.FindServiceByName(service).methods_by_name[name]  # type: ignore[no-untyped-call]
 
 
+def descriptors_of(path: Path) -> Path:
+    """What a recording is read with."""
+    return path.with_name(f"{path.name.split('.')[0]}.binpb")
+
+
 def items(method: str, message: Message) -> Iterator[tuple[str, Any]]:
     """What a server sent, item by item, each with its kind: how they are put into frames is the server's affair."""
-    if method != STREAM_WORK:
-        yield method, readable(message)
-        return
     frame: Any = message
-    kind = frame.WhichOneof("frame")
-    if kind is None:
-        return  # a frame of a kind that is newer, which workers of that time ignore
-    content = getattr(frame, kind)
-    for each in getattr(content, kind) if kind in _MANY else [content]:
-        yield kind, readable(each)
+    if method == STREAM_WORK:
+        kind = frame.WhichOneof("frame")
+        if kind is None:
+            return  # a frame of a kind that is newer, which workers of that time ignore
+        content = getattr(frame, kind)
+        yield from ((kind, readable(each)) for each in (getattr(content, kind) if kind in _MANY else [content]))
+    elif method in SINGLE_WORK:
+        for field, content in frame.ListFields():
+            yield from ((field.name, readable(each)) for each in (content if field.name in _MANY else [content]))
+    else:
+        yield method, readable(message)
 
 
 def readable(message: Message) -> Any:

@@ -15,6 +15,7 @@ import grpc
 from grpc import aio
 
 from tests.compatibility.recording import STREAM_WORK, Contract, Entry, items
+from tests.compatibility.server import Server
 
 _HOP: Final = ("user-agent", "grpc-", ":")
 
@@ -25,13 +26,14 @@ Told = tuple[str, str, str]
 class Relay:
     """Records all calls, in the order in which they passed here."""
 
-    def __init__(self, server: str, contract: Contract) -> None:
+    def __init__(self, server: Server, contract: Contract) -> None:
         self.address = ""
         self.entries: list[Entry] = []
         self.runs: dict[str, str] = {}
         """The functions of all runs that were seen, by the runs' ids."""
         self._contract = contract
-        self._channel = aio.insecure_channel(server)
+        self._process = server
+        self._channel = aio.insecure_channel(server.address)
         self._server = aio.server()
         self._told: Counter[Told] = Counter()
         self._changed = asyncio.Event()
@@ -65,6 +67,11 @@ class Relay:
         """Break the stream instead of passing that on, the next time."""
         self._lost = kind, function, key
 
+    def stop(self) -> None:
+        """Tell the server to stop."""
+        self._note(Entry(0, "stop"))
+        self._process.stop()
+
     def run_of(self, function: str) -> str:
         """The id of the run of a function: there is one only."""
         (run_id,) = [run_id for run_id, each in self.runs.items() if each == function]
@@ -95,7 +102,7 @@ class Relay:
     async def _down(self, number: int, method: str, call: Any, context: Any) -> None:
         async for data in call:
             self._note(Entry(number, "receive", data=data))
-            if method == STREAM_WORK and self._is_lost(method, data):
+            if self._is_lost(method, data):
                 raise asyncio.CancelledError
             await context.write(data)
         self._note(Entry(number, "end"))

@@ -7,14 +7,27 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _START_SECONDS_MAX = 60.0
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """Tell it to stop; it lets workers finish first."""
+        self.process.terminate()
+
+
 @contextmanager
-def serve(folder: Path, flags: Sequence[str]) -> Iterator[str]:
-    """A server with these flags, on a file of its own; its address."""
+def serve(folder: Path, flags: Sequence[str]) -> Iterator[Server]:
+    """A server with these flags, on a file of its own."""
     ready = folder / "ready"
     place = ["--db", str(folder / "steplane.db"), "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
     with (folder / "server.log").open("wb") as log:
@@ -27,7 +40,7 @@ def serve(folder: Path, flags: Sequence[str]) -> Iterator[str]:
             assert server.poll() is None, (folder / "server.log").read_text()
             assert time.monotonic() < until, "the server did not start in time"
             time.sleep(0.02)
-        yield ready.read_text().split()[0]
+        yield Server(ready.read_text().split()[0], server)
     finally:
         server.terminate()
         server.wait()

@@ -21,7 +21,8 @@ socket.gethostname = lambda: "recorded"
 GATES = Path(os.environ["GATES"])
 client = steplane.Steplane(app_id="recorded")
 tries: Counter[str] = Counter()
-at_once = steplane.Retry(attempts=3, first_delay=0)
+#: Later than a worker parks its run, however slow it is: in a recording nothing races.
+retry = steplane.Retry(attempts=3, first_delay=2000)
 
 
 def on(name: str) -> steplane.TriggerEvent:
@@ -59,7 +60,7 @@ async def report_failure(ctx: steplane.Context) -> Any:
     return await ctx.step.run("note", value, ctx.event.data["error"]["name"])
 
 
-@client.create_function(fn_id="steps", trigger=on("steps"), retry=at_once)
+@client.create_function(fn_id="steps", trigger=on("steps"), retry=retry)
 async def steps(ctx: steplane.Context) -> Any:
     """Steps one after the other: that return, that fail, that send."""
     first = await ctx.step.run("a", value, {"n": [1, "é", None]})
@@ -81,7 +82,7 @@ async def child(ctx: steplane.Context) -> Any:
     return ctx.event.data
 
 
-@client.create_function(fn_id="fails", trigger=on("fails"), retry=at_once, on_failure=report_failure)
+@client.create_function(fn_id="fails", trigger=on("fails"), retry=retry, on_failure=report_failure)
 async def fails(ctx: steplane.Context) -> Any:
     """Fails outside of steps: first in a way that may be tried again."""
     await ctx.step.run("a", value, 1)
@@ -91,14 +92,14 @@ async def fails(ctx: steplane.Context) -> Any:
 @client.create_function(fn_id="later", trigger=on("later"))
 async def later(ctx: steplane.Context) -> Any:
     """A step that says when it is tried again, and parks its run until then."""
-    return await ctx.step.run("a", fail_once, "later", steplane.RetryAfterError("busy", timedelta(seconds=1)))
+    return await ctx.step.run("a", fail_once, "later", steplane.RetryAfterError("busy", timedelta(seconds=2)))
 
 
 @client.create_function(fn_id="sleeper", trigger=on("sleeper"))
 async def sleeper(ctx: steplane.Context) -> Any:
     """Parked by a sleep."""
     before = await ctx.step.run("before", value, "kept")
-    await ctx.step.sleep("nap", timedelta(seconds=1))
+    await ctx.step.sleep("nap", timedelta(seconds=2))
     return await ctx.step.run("after", value, before)
 
 
@@ -107,7 +108,7 @@ async def branches(ctx: steplane.Context) -> Any:
     """Steps that become ready while the invocation is live."""
     answers = await asyncio.gather(
         ctx.step.run("long", gate, "branches"),
-        ctx.step.sleep("nap", 200),
+        ctx.step.sleep("nap", 2000),
         ctx.step.wait_for_event("wait", event="recorded/answer", match="data.n"),
         ctx.step.run("quick", value, 2),
     )
@@ -120,7 +121,7 @@ async def waiter(ctx: steplane.Context) -> Any:
     several = [steplane.WaitedEvent(event="recorded/one", if_exp="async.data.n > event.data.n"), "recorded/two"]
     both = await ctx.step.wait_for_event("both", event=several, all_of=True, timeout=timedelta(hours=1))
     past = await ctx.step.wait_for_event("past", event="recorded/o*", since="run")
-    none = await ctx.step.wait_for_event("none", event="recorded/never", timeout=timedelta(seconds=1))
+    none = await ctx.step.wait_for_event("none", event="recorded/never", timeout=timedelta(seconds=2))
     return [len(both or []), past.id if past is not None else None, none]
 
 
@@ -151,7 +152,7 @@ async def listener(ctx: steplane.Context) -> Any:
     first = await ctx.step.wait_for_signal("first", signal="recorded-signal")
     return [
         first,
-        await ctx.step.wait_for_signal("second", signal="recorded-signal", timeout=500, on_conflict="replace"),
+        await ctx.step.wait_for_signal("second", signal="recorded-signal", timeout=2000, on_conflict="replace"),
     ]
 
 
@@ -173,7 +174,7 @@ async def racer(ctx: steplane.Context) -> Any:
         return await ctx.step.wait_for_event("wait", event="recorded/never", timeout=timedelta(days=1))
 
     async def nap() -> str:
-        await ctx.step.sleep("nap", timedelta(seconds=1))
+        await ctx.step.sleep("nap", timedelta(seconds=2))
         return "nap"
 
     return await ctx.group.parallel([wait, nap], mode="race")
