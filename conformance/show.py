@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from rich import box
 from rich.console import Console
@@ -35,13 +36,27 @@ def cases(listed: Sequence[Case], *, as_json: bool) -> None:
 def play(worker: str, played: Sequence[Case], folder: Path, *, as_json: bool) -> int:
     """Play the cases and show their results; returns how many failed."""
     if as_json:
-        results = asyncio.run(_play(worker, played, folder, _print_json))
+        results = _run(_play(worker, played, folder, _print_json))
     else:
         with _Progress(len(played)) as progress:
-            results = asyncio.run(_play(worker, played, folder, progress.tell))
+            results = _run(_play(worker, played, folder, progress.tell))
         _print_table(results)
         _print_problems(worker, results)
     return sum(1 for result in results if result.problems)
+
+
+def _run(playing: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+    """SIGTERM is taken as Ctrl-C is: what was started is not left behind."""
+
+    async def run() -> list[Result]:
+        task = asyncio.ensure_future(playing)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 class _Progress:
