@@ -31,7 +31,7 @@ type branch struct {
 func newBranch(i *Invocation, parent *branch, under context.Context, body func(ctx context.Context) error) *branch {
 	b := &branch{invocation: i, parent: parent, body: body, begun: make(chan struct{}), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancelCause(under)
-	b.ctx, b.cancel = context.WithValue(ctx, scopeKey{}, &Scope{Invocation: i, branch: b}), cancel
+	b.ctx, b.cancel = context.WithValue(ctx, scopeKey{}, &Scope{invocation: i, branch: b}), cancel
 	return b
 }
 

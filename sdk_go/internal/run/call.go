@@ -29,7 +29,7 @@ type waiter struct {
 // begin is a call of a step by the code. From here on until it leaves the step its goroutine does not count as running. If the
 // code must not go on, its goroutine ends here.
 func (s *Scope) begin(ctx context.Context, stepID string, kind replay.Kind) (*replay.Call, replay.Status, error) {
-	i, isOurs := s.Invocation, isOurs()
+	i, isOurs := s.invocation, isOurs()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.exitIfOver()
@@ -61,7 +61,7 @@ func (s *Scope) begin(ctx context.Context, stepID string, kind replay.Kind) (*re
 // settle reports what was done, if anything, waits until the code can go on, and tells where the step stands then. It gives the
 // error of the context if that ends before; a result that came nevertheless is reported, and so recorded.
 func (s *Scope) settle(call *replay.Call, report *pb.Report, isCertain bool) (replay.Status, error) {
-	i, w := s.Invocation, call.Waiter.(*waiter)
+	i, w := s.invocation, call.Waiter.(*waiter)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.exitIfOver()
@@ -96,7 +96,7 @@ func (s *Scope) settle(call *replay.Call, report *pb.Report, isCertain bool) (re
 
 // leave says that the code has left a step. If it has no result of it, the step counts as not called.
 func (s *Scope) leave(call *replay.Call) {
-	i, w := s.Invocation, call.Waiter.(*waiter)
+	i, w := s.invocation, call.Waiter.(*waiter)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if w.hasEnd {

@@ -57,7 +57,7 @@ func (s *Scope) Race(ctx context.Context, bodies []func(ctx context.Context) err
 
 func (s *Scope) newGroup(count int, isRace bool) *group {
 	return &group{
-		invocation: s.Invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), isCounted: true, left: count, first: -1,
+		invocation: s.invocation, parent: s.branch, isRace: isRace, isOurs: isOurs(), isCounted: true, left: count, first: -1,
 		done: make(chan struct{}),
 	}
 }

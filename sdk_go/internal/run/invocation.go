@@ -209,8 +209,8 @@ func (i *Invocation) without(do func()) {
 	do()
 }
 
-// IsReplaying tells whether the code walks over what is recorded.
-func (i *Invocation) IsReplaying() bool {
+// isReplaying tells whether the code walks over what is recorded.
+func (i *Invocation) isReplaying() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.machine.State() == replay.Replaying

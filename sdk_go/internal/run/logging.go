@@ -12,7 +12,7 @@ type quietHandler struct {
 }
 
 func (h quietHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.Handler.Enabled(ctx, level) && !h.invocation.IsReplaying()
+	return h.Handler.Enabled(ctx, level) && !h.invocation.isReplaying()
 }
 
 func (h quietHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -11,9 +11,9 @@ type scopeKey struct{}
 
 // Scope is where code runs: in a branch of an invocation, or in the body of one of its steps.
 type Scope struct {
-	*Invocation
-	branch *branch
-	body   *replay.Call
+	invocation *Invocation
+	branch     *branch
+	body       *replay.Call
 }
 
 // ScopeOf gives the scope of a context in which steps can be called, or an error. What is what asks: it begins the error's text.
@@ -31,7 +31,7 @@ func ScopeOf(ctx context.Context, what string) (*Scope, error) {
 
 // inBody is a context for the body of a step.
 func (s *Scope) inBody(ctx context.Context, call *replay.Call) context.Context {
-	return context.WithValue(ctx, scopeKey{}, &Scope{Invocation: s.Invocation, branch: s.branch, body: call})
+	return context.WithValue(ctx, scopeKey{}, &Scope{invocation: s.invocation, branch: s.branch, body: call})
 }
 
 // CurrentTraceparent is the trace context of the step whose body this is, else of the run; empty outside of runs.
@@ -40,7 +40,7 @@ func CurrentTraceparent(ctx context.Context) string {
 	if !isIn {
 		return ""
 	}
-	parent, runID := scope.machine.Traceparent, scope.machine.RunID
+	parent, runID := scope.invocation.machine.Traceparent, scope.invocation.machine.RunID
 	if scope.body == nil {
 		return parent
 	}

@@ -24,7 +24,7 @@ func (s *Scope) Execute(
 	for status <= replay.StatusBlocked {
 		var outcome *pb.Report
 		// Without that, a process that was frozen would do again what others did meanwhile.
-		if status == replay.StatusExecute && s.owner.IsSure(s.Lease) {
+		if status == replay.StatusExecute && s.isSure() {
 			outcome = s.try(ctx, call, policy, body)
 		}
 		if status, err = s.settle(call, outcome, false); err != nil {
@@ -46,8 +46,8 @@ func (s *Scope) Ask(
 	}
 	defer s.leave(call)
 	var request *pb.Report
-	if status == replay.StatusExecute {
-		if request, err = report(s.reports, call, s.owner.Limits()); request == nil || err != nil {
+	if i := s.invocation; status == replay.StatusExecute {
+		if request, err = report(i.reports, call, i.owner.Limits()); request == nil || err != nil {
 			return nil, err
 		}
 	}
@@ -63,19 +63,22 @@ func (s *Scope) Ask(
 func (s *Scope) try(
 	ctx context.Context, call *replay.Call, policy *pb.RetryPolicy, body func(ctx context.Context, key string) ([]byte, error),
 ) *pb.Report {
-	start := time.Now()
+	i, start := s.invocation, time.Now()
 	data, err := guarded(func() ([]byte, error) { return body(s.inBody(ctx, call), call.Key) })
 	if err == nil {
-		err = s.owner.Limits().CheckOutput(data, "step", call.Key)
+		err = i.owner.Limits().CheckOutput(data, "step", call.Key)
 	}
 	if err == nil {
-		return s.reports.StepCompleted(call, data, start)
+		return i.reports.StepCompleted(call, data, start)
 	}
 	if ctx.Err() == nil {
-		s.logger.Warn("a step failed", "run_id", s.Lease.RunID, "step", call.Key, "try", call.Attempts+1, "error", err)
+		i.logger.Warn("a step failed", "run_id", i.Lease.RunID, "step", call.Key, "try", call.Attempts+1, "error", err)
 	}
-	return s.reports.StepFailed(call, err, policy, start)
+	return i.reports.StepFailed(call, err, policy, start)
 }
+
+// isSure tells whether nobody else was given the run.
+func (s *Scope) isSure() bool { return s.invocation.owner.IsSure(s.invocation.Lease) }
 
 func guarded(body func() ([]byte, error)) (data []byte, err error) {
 	defer func() {
