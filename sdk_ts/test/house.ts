@@ -1,5 +1,6 @@
 /** What tests share: a server, a namespace of it for each test, and what is known there of runs. */
 
+import { isAbsolute, join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata, type Client } from "@grpc/grpc-js";
@@ -126,10 +127,11 @@ export class House {
     return { worker, stop };
   }
 
-  /** A program of `test/programs`, until it ends. */
+  /** A program of `test/programs`, or of any path, until it ends. */
   program(name: string, ...args: string[]): Program {
+    const path = isAbsolute(name) ? name : join(import.meta.dirname, "programs", `${name}.js`);
     const environment = { STEPLANE_ADDRESS: this.#server.address, NAMESPACE: this.#namespace };
-    const program = new Program(name, args, environment);
+    const program = new Program(path, args, environment);
     this.later(() => program.ended("SIGKILL"));
     return program;
   }

@@ -1,29 +1,25 @@
-/** A worker as users start theirs: a program of `test/programs`, which says on its standard output where it is. */
+/** A worker as users start theirs: a program, which says where it is by the lines that it writes. */
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
-import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { ended } from "./server.js";
 
 /** A program that was started. */
 export class Program {
-  readonly #child: ChildProcess;
-  readonly #said = new Set<string>();
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: string[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(name: string, args: readonly string[], environment: Record<string, string>) {
-    const path = join(dirname(fileURLToPath(import.meta.url)), "programs", `${name}.js`);
-    // Its standard input ends with this process, and then so does it.
-    const child = spawn(process.execPath, [path, ...args], {
-      env: { ...process.env, ...environment },
-      stdio: ["pipe", "pipe", "ignore"],
-    });
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      this.#said.add(line);
-      for (const each of this.#waiting) each();
-    });
+  /** Start a file of JavaScript. Its standard input ends with this process. */
+  constructor(path: string, args: readonly string[], environment: Record<string, string>) {
+    const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, ...environment } });
+    for (const input of [child.stdout, child.stderr]) {
+      createInterface({ input }).on("line", (line) => {
+        this.#lines.push(line);
+        for (const each of this.#waiting) each();
+      });
+    }
     this.#child = child;
   }
 
@@ -31,18 +27,18 @@ export class Program {
     return this.#child.pid;
   }
 
-  /** Wait until it says a word, or has said it. */
-  async heard(word: string): Promise<void> {
-    const end = once(this.#child, "exit").then(() => {
-      throw new Error(`the program ended without saying ${word}`);
+  /** Wait until it says something, or has said it: a line, or a part of one. */
+  async heard(words: string): Promise<void> {
+    const end = once(this.#child, "close").then(() => {
+      throw new Error(`the program ended without saying ${words}, but\n${this.#lines.join("\n")}`);
     });
     end.catch(() => undefined);
-    await Promise.race([end, this.#hearing(word)]);
+    await Promise.race([end, this.#hearing(words)]);
   }
 
-  /** Whether it has said a word. */
-  hasSaid(word: string): boolean {
-    return this.#said.has(word);
+  /** Whether it has said something. */
+  hasSaid(words: string): boolean {
+    return this.#lines.some((line) => line.includes(words));
   }
 
   /** Give it a signal. */
@@ -55,10 +51,10 @@ export class Program {
     return ended(this.#child, signal);
   }
 
-  #hearing(word: string): Promise<void> {
+  #hearing(words: string): Promise<void> {
     return new Promise((resolve) => {
       const check = (): void => {
-        if (!this.#said.has(word)) return;
+        if (!this.hasSaid(words)) return;
         this.#waiting.delete(check);
         resolve();
       };

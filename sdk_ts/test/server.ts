@@ -6,10 +6,9 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wat
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 /** The folder of the whole project: three above the compiled test. */
-export const PROJECT = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
+export const PROJECT = join(import.meta.dirname, "..", "..", "..");
 
 const FLAGS = ["--synchronous", "normal", "--session-grace", "1s", "--log-format", "json"];
 
