@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,26 @@ class Running:
             asyncio.run(self.worker.run_async())
         except BaseException as error:  # noqa: BLE001 it is raised where the test waits
             self.error = error
+
+
+class Clock:
+    """The monotonic clock of a process that can be frozen: it goes on meanwhile."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        """What the time is."""
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the worker reads."""
+    clock = Clock()
+    monkeypatch.setattr("steplane.worker.stream.time", clock)
+    monkeypatch.setattr("steplane.worker.outbox.time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from steplane import (
 )
 from tests.sdk_py.house import FAST, House, on
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from controlplane.gen.steplane.v1 import run_pb2
 from steplane import Context, ContextSync, NonRetriableError, StepError
 from tests.sdk_py.house import House, on
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 SLOW, FAST, AFTER = 60, 20, 100
 """Milliseconds; the last one is long enough for the loser of a race to end before the replay."""

@@ -119,11 +119,11 @@ async def test_bad_events_are_told_field_by_field(client: Steplane, peer: Peer) 
 async def test_the_time_is_bounded(client: Steplane, peer: Peer, *, is_async: bool) -> None:
     """A server that never can is given up when the time is over, and not asked after it."""
     peer.send_answers = [status(code_pb2.UNAVAILABLE, retry_in(0.05)) for _ in range(100)]
-    event, timeout = Event(name="a/b"), timedelta(seconds=0.2)
+    event, timeout = Event(name="a/b"), timedelta(seconds=2)
     with pytest.raises(SendError) as raised:
         await client.send(event, timeout=timeout) if is_async else client.send_sync(event, timeout=timeout)
     assert raised.value.code == "UNAVAILABLE"
-    assert 1 < len(peer.sent) <= 5
+    assert 1 < len(peer.sent) <= 41
 
 
 async def test_a_send_can_be_cancelled(client: Steplane, peer: Peer) -> None:

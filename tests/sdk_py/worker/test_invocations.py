@@ -14,7 +14,7 @@ import pytest
 from steplane import Context, ContextSync, Event, NonRetriableError, RetryAfterError, StepError
 from steplane.gen.steplane.v1 import run_pb2, work_pb2
 from tests.sdk_py.conftest import Running
-from tests.sdk_py.peer import Peer, PeerStream, asleep, awake, completed, entry, failed, retrying
+from tests.sdk_py.peer import SECONDS_MAX, Peer, PeerStream, asleep, awake, completed, entry, failed, retrying
 
 Start: TypeAlias = Callable[..., Running]
 
@@ -96,7 +96,7 @@ def test_a_run_that_is_no_longer_ours_is_stopped(start: Start, peer: Peer, statu
     assert stream.take("credit").invocation_limit == 1
     stream.invoke()
     stream.ack(stream.take_report(), status)
-    assert ended.wait(5)
+    assert ended.wait(SECONDS_MAX)
     assert stream.take("credit").invocation_limit == 2
     stream.invoke("r2")
     assert stream.take_report().run_id == "r2"
@@ -134,7 +134,7 @@ def test_the_server_can_stop_an_invocation(start: Start, peer: Peer, how: str, *
         stream.send(cancellations=work_pb2.Cancellations(cancellations=[cancellation]))
     else:
         stream.send(heartbeat_ack=work_pb2.HeartbeatAck(stop=[work_pb2.Lease(run_id="r1", epoch=1)]))
-    assert over.wait(5)
+    assert over.wait(SECONDS_MAX)
     assert ended == []
     stream.invoke("r2")
     assert stream.take_report().run_id == "r2"

@@ -8,6 +8,7 @@ from math import inf
 from steplane.gen.steplane.v1 import work_pb2
 from steplane.replay.journal import AckStatus, Entry, StepKind, StepState
 from steplane.worker.outbox import IncomingAck, Lease, Outbox, OutgoingReport, OutgoingStream
+from tests.sdk_py.peer import SECONDS_MAX
 
 R1, R2, R3 = ("r1", 1), ("r2", 1), ("r3", 4)
 
@@ -100,7 +101,7 @@ def test_nothing_but_the_hello_goes_before_the_welcome() -> None:
     reader.start()
     assert not taken
     outbox.welcome(stream, resumed=[], frame_bytes_max=0, sure_until=inf)
-    reader.join(5)
+    reader.join(SECONDS_MAX)
     assert work_pb2.StreamWorkRequest.FromString(taken[0]).WhichOneof("frame") == "heartbeat"
 
 

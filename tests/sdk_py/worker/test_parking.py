@@ -14,7 +14,7 @@ import pytest
 from steplane import Context, ContextSync
 from steplane.gen.steplane.v1 import work_pb2
 from tests.sdk_py.conftest import Running
-from tests.sdk_py.peer import Peer, asleep, awake, completed, retrying
+from tests.sdk_py.peer import SECONDS_MAX, Peer, asleep, awake, completed, retrying
 
 Start: TypeAlias = Callable[..., Running]
 
@@ -127,7 +127,7 @@ def test_a_parked_function_can_t_go_on(start: Start, peer: Peer, *, is_async: bo
     stream = peer.accept().welcome(heartbeat_interval=0.05)
     stream.invoke()
     _, park = stream.take("reports").reports
-    assert over.wait(5)
+    assert over.wait(SECONDS_MAX)
     stream.ack(park)
     while stream.take("heartbeat").held:
         pass
@@ -205,7 +205,7 @@ def test_a_step_that_runs_keeps_the_function(start: Start, peer: Peer) -> None:
     async def function(ctx: Context) -> Any:
         def body() -> str:
             begun.set()
-            end.wait(5)
+            end.wait(SECONDS_MAX)
             return "done"
 
         return await asyncio.gather(ctx.step.sleep("nap", 60_000), ctx.step.run("work", asyncio.to_thread, body))
@@ -214,7 +214,7 @@ def test_a_step_that_runs_keeps_the_function(start: Start, peer: Peer) -> None:
     stream = peer.accept().welcome()
     stream.invoke()
     sleep = stream.take_report()
-    assert begun.wait(5)
+    assert begun.wait(SECONDS_MAX)
     stream.ack(sleep, entry=asleep("nap#0"))
     stream.resolve(awake("nap#0"))
     end.set()

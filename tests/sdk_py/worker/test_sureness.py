@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
 
 from steplane import Context, ContextSync
-from tests.sdk_py.conftest import Running
-from tests.sdk_py.peer import Peer
+from tests.sdk_py.conftest import Clock, Running
+from tests.sdk_py.peer import SECONDS_MAX, Peer
 
 Start: TypeAlias = Callable[..., Running]
-
-
-class Clock:
-    """The monotonic clock of a process that can be frozen: it goes on meanwhile."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def monotonic(self) -> float:
-        """What the time is."""
-        return time.monotonic() + self.ahead
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that the worker reads."""
-    clock = Clock()
-    monkeypatch.setattr("steplane.worker.stream.time", clock)
-    monkeypatch.setattr("steplane.worker.outbox.time", clock)
-    return clock
 
 
 class Program:
@@ -57,7 +36,7 @@ class Program:
     def in_thread(self, ctx: ContextSync) -> None:
         """As a plain function."""
         self.is_waiting.set()
-        assert self._go_on.wait(5)
+        assert self._go_on.wait(SECONDS_MAX)
         ctx.step.run("a", self.executed.append, "a")
 
     def go_on(self) -> None:
@@ -77,7 +56,7 @@ def test_no_step_begins_while_there_is_no_connection(
     start(program.on_loop if is_async else program.in_thread, slots=1)
     stream = peer.accept().welcome()
     stream.invoke()
-    assert program.is_waiting.wait(5)
+    assert program.is_waiting.wait(SECONDS_MAX)
     stream.end()
     again = peer.accept()
     program.go_on()
@@ -101,7 +80,7 @@ def test_no_step_begins_after_the_process_stood_still(
     start(program.on_loop if is_async else program.in_thread, slots=1)
     stream = peer.accept().welcome(heartbeat_interval=1, session_timeout=5)
     stream.invoke()
-    assert program.is_waiting.wait(5)
+    assert program.is_waiting.wait(SECONDS_MAX)
     clock.ahead += 6
     program.go_on()
     again = peer.accept()
