@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,6 +136,73 @@ func TestTheStepsOfARacesLoserEndWithItsContext(t *testing.T) {
 	if _, isRecorded := house.journal(t, house.queued(t, id))["refund#0"]; isRecorded {
 		t.Error("the loser went on")
 	}
+}
+
+func TestALoserThatHasBranchesEndsWithThem(t *testing.T) {
+	house := sharedHouse(t)
+	client := house.app(t)
+	ended := make(chan error, 2)
+	create(t, client, "inner", steplane.FunctionOpts{}, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
+		long := func(ctx context.Context) (string, error) {
+			err := step.Sleep(ctx, "long", time.Hour)
+			ended <- err
+			return "", err
+		}
+		winner, err := group.Race(ctx,
+			func(ctx context.Context) (string, error) { return "", group.Parallel(ctx, long, long).AnyError() },
+			func(ctx context.Context) (string, error) {
+				return "short", step.Sleep(ctx, "short", 10*time.Millisecond)
+			},
+		)
+		return []any{winner, len(ended)}, err // both have ended by now: they only waited
+	})
+	work(t, client, steplane.WorkerOpts{})
+	is(t, []any{"short", 2}, house.completed(t, send(t, client, "inner", nil)))
+}
+
+func TestAGroupCanBeInAGoroutineOfTheUser(t *testing.T) {
+	house := sharedHouse(t)
+	client := house.app(t)
+	create(t, client, "outer", steplane.FunctionOpts{}, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
+		results := make(chan group.Results[int], 1)
+		go func() {
+			results <- group.Parallel(ctx,
+				func(ctx context.Context) (int, error) { return 1, step.Sleep(ctx, "nap", 10*time.Millisecond) },
+				func(ctx context.Context) (int, error) { return step.Run(ctx, "a", returning(2)) },
+			)
+		}()
+		var all group.Results[int]
+		select {
+		case all = <-results:
+		case <-ctx.Done(): // parked: the goroutine tells nothing any more
+			return nil, ctx.Err()
+		}
+		return all[0].Value + all[1].Value, all.AnyError()
+	})
+	work(t, client, steplane.WorkerOpts{})
+	is(t, 3, house.completed(t, send(t, client, "outer", nil)))
+}
+
+func TestABranchThatDoesSomethingElseFirstHoldsUpTheOthersNotForLong(t *testing.T) {
+	house := sharedHouse(t)
+	client := house.app(t)
+	create(t, client, "late", steplane.FunctionOpts{}, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
+		goOn := make(chan bool)
+		results := group.Parallel(ctx,
+			func(ctx context.Context) (int, error) {
+				<-goOn // which the branch after it says
+				return step.Run(ctx, "a", returning(1))
+			},
+			func(ctx context.Context) (int, error) {
+				value, err := step.Run(ctx, "b", returning(2))
+				close(goOn)
+				return value, err
+			},
+		)
+		return results[0].Value + results[1].Value, results.AnyError()
+	})
+	work(t, client, steplane.WorkerOpts{})
+	is(t, 3, house.completed(t, send(t, client, "late", nil)))
 }
 
 func TestABodyThatHeedsNoContextHoldsUpNoRace(t *testing.T) {
@@ -346,4 +414,29 @@ func TestTheContextOfACancelledRunEndsAndItsCodeGoesNoFurther(t *testing.T) {
 	if err := stop(); err != nil || isPast.Load() {
 		t.Errorf("the code went on, or the worker failed: %v", err)
 	}
+}
+
+func TestAParkedRunLeavesNoGoroutineBehind(t *testing.T) {
+	house := sharedHouse(t)
+	client := house.app(t)
+	create(t, client, "parked", steplane.FunctionOpts{}, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
+		var goroutine sync.WaitGroup
+		goroutine.Add(1)
+		go func() {
+			defer goroutine.Done()
+			_ = step.Sleep(ctx, "longer", time.Hour)
+		}()
+		long := func(ctx context.Context) (any, error) { return nil, step.Sleep(ctx, "long", time.Hour) }
+		err := group.Parallel(ctx, long, long).AnyError()
+		goroutine.Wait()
+		return nil, err
+	})
+	work(t, client, steplane.WorkerOpts{})
+	for range 20 {
+		house.parked(t, send(t, client, "parked", nil))
+	}
+	until(t, "the end of all code of functions", func() (bool, bool) {
+		stacks := make([]byte, 1<<22)
+		return true, !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "internal/run.")
+	})
 }
