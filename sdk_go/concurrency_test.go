@@ -416,6 +416,55 @@ func TestTheContextOfACancelledRunEndsAndItsCodeGoesNoFurther(t *testing.T) {
 	}
 }
 
+func TestResultsComeInTheRecordedOrderWhateverBranchesDoBetweenTheirSteps(t *testing.T) {
+	house := sharedHouse(t)
+	client := house.app(t)
+	for _, isPlain := range []bool{false, true} {
+		id := fmt.Sprintf("order-%v", isPlain)
+		create(t, client, id, steplane.FunctionOpts{}, func(ctx context.Context, _ steplane.Input[any]) (any, error) {
+			var mu sync.Mutex
+			var order []string
+			do := func(ctx context.Context, id string, takes time.Duration) {
+				_, _ = step.Run(ctx, id, func(context.Context) (any, error) {
+					<-time.After(takes)
+					return nil, nil
+				})
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, id)
+			}
+			first := func(ctx context.Context) (any, error) {
+				do(ctx, "a1", 0)
+				<-time.After(30 * time.Millisecond)
+				do(ctx, "a2", 0)
+				return nil, nil
+			}
+			second := func(ctx context.Context) (any, error) {
+				do(ctx, "b1", 200*time.Millisecond)
+				return nil, nil
+			}
+			if isPlain {
+				var both sync.WaitGroup
+				for _, branch := range []func(ctx context.Context) (any, error){first, second} {
+					both.Add(1)
+					go func() {
+						defer both.Done()
+						_, _ = branch(ctx)
+					}()
+				}
+				both.Wait()
+			} else {
+				group.Parallel(ctx, first, second)
+			}
+			return order, step.Sleep(ctx, "nap", 10*time.Millisecond)
+		})
+	}
+	work(t, client, steplane.WorkerOpts{})
+	for _, id := range []string{"order-false", "order-true"} {
+		is(t, []string{"a1", "a2", "b1"}, house.completed(t, send(t, client, id, nil)))
+	}
+}
+
 func TestAParkedRunLeavesNoGoroutineBehind(t *testing.T) {
 	house := sharedHouse(t)
 	client := house.app(t)

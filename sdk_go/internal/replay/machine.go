@@ -97,12 +97,15 @@ func (m *Machine) HasHeld() bool { return m.order != nil && len(m.order.held) > 
 // HasPostponed tells whether bodies wait to be begun.
 func (m *Machine) HasPostponed() bool { return len(m.postponed) > 0 }
 
-// IsNextHeld tells whether the result is held that was recorded next: no other can have to come before it.
-func (m *Machine) IsNextHeld() bool { return m.order != nil && m.order.isNextHeld() }
+// IsEarlierUnasked tells whether a recorded result would come before all that can be given to the code now, and the code has not
+// asked for it yet. It is so no more once something else was given.
+func (m *Machine) IsEarlierUnasked() bool { return m.order != nil && m.order.isEarlierUnasked() }
 
-// HasUnasked tells whether there are recorded results that the code has not asked for yet.
-func (m *Machine) HasUnasked() bool {
-	return m.order != nil && len(m.order.ranks)-m.order.due-len(m.order.over) > len(m.order.held)
+// GoOn says that the code is given a live result: recorded ones that it has not asked for are waited for no longer.
+func (m *Machine) GoOn() {
+	if m.order != nil {
+		m.order.pass(len(m.order.ranks))
+	}
 }
 
 // Begin is a call of a step by the code. It gives a NonDeterminismError if another kind is recorded, and a StepIDError for
@@ -202,6 +205,7 @@ func (m *Machine) Proceed() []*Call {
 	calls := sorted(m.postponed)
 	m.postponed = map[string]*Call{}
 	m.mayPostpone = false // what else is recorded is not asked for, as far as anybody can tell
+	m.GoOn()
 	for _, call := range calls {
 		call.IsHeld, call.Status = false, StatusExecute
 	}
@@ -250,7 +254,7 @@ func (m *Machine) letGo(call *Call) {
 		delete(m.postponed, call.Key)
 	} else if m.order != nil {
 		m.order.letGo(call.Key)
-		if m.order.isOver() {
+		if m.order.left == 0 {
 			m.order = nil
 		}
 	}

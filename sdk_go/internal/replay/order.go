@@ -9,8 +9,9 @@ import (
 // order in which the server recorded them.
 type order struct {
 	ranks map[string]int // the steps that have ended, each with how many did before it
-	due   int            // the least rank whose turn is not over
-	over  map[int]bool   // ranks above it whose turn is
+	left  int            // how many of them the code does not have yet
+	due   int            // the least rank that is waited for
+	over  map[int]bool   // ranks above it that are not: the code has them
 	held  map[int]*Call
 	heap  rankHeap // the ranks of what is held, and of what was let go before its turn
 }
@@ -28,17 +29,29 @@ func newOrder(journal []Entry) *order {
 	for rank, entry := range ended {
 		ranks[entry.StepKey] = rank
 	}
-	return &order{ranks: ranks, over: map[int]bool{}, held: map[int]*Call{}}
+	return &order{ranks: ranks, left: len(ranks), over: map[int]bool{}, held: map[int]*Call{}}
 }
 
-// isOver tells whether every turn is over.
-func (o *order) isOver() bool { return o.due == len(o.ranks) }
+// isEarlierUnasked tells whether a result would come before all that are held, and is not asked for yet.
+func (o *order) isEarlierUnasked() bool {
+	if len(o.held) > 0 {
+		return o.due < o.least()
+	}
+	return o.due < len(o.ranks)
+}
 
-// isNextHeld tells whether the one is held whose turn it is: of those before it, none can be asked for any more.
-func (o *order) isNextHeld() bool { return len(o.held) > 0 && o.least() == o.due }
+// first is, of what is held, that whose turn comes first. What would have come before it is waited for no longer.
+func (o *order) first() *Call {
+	rank := o.least()
+	o.pass(rank)
+	return o.held[rank]
+}
 
-// first is, of what is held, that whose turn comes first.
-func (o *order) first() *Call { return o.held[o.least()] }
+// pass waits no longer for what comes before a rank.
+func (o *order) pass(rank int) {
+	o.due = max(o.due, rank)
+	o.passOver()
+}
 
 // hold holds a call, if its step has ended, and tells whether it has.
 func (o *order) hold(stepKey string, call *Call) bool {
@@ -54,7 +67,14 @@ func (o *order) hold(stepKey string, call *Call) bool {
 func (o *order) letGo(stepKey string) {
 	rank := o.ranks[stepKey]
 	delete(o.held, rank)
-	o.over[rank] = true
+	o.left--
+	if rank >= o.due {
+		o.over[rank] = true
+		o.passOver()
+	}
+}
+
+func (o *order) passOver() {
 	for o.over[o.due] {
 		delete(o.over, o.due)
 		o.due++

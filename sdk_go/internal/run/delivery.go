@@ -18,8 +18,10 @@ import (
 const (
 	// settleTime is for goroutines that are not ours to go on to their next step, or to tell others.
 	settleTime = 2 * time.Millisecond
-	// askTime is for a result that was recorded earlier than those at hand to be asked for.
-	askTime = 5 * time.Millisecond
+	// askTime is for a result that was recorded earlier than those at hand to be asked for, by a goroutine that nobody knows of;
+	// askLongTime is the same if somebody is known who may do so.
+	askTime     = 10 * time.Millisecond
+	askLongTime = 100 * time.Millisecond
 	// otherTime is how long a branch that does something else than steps is waited for.
 	otherTime = 10 * time.Millisecond
 )
@@ -74,17 +76,17 @@ func (i *Invocation) advance() {
 
 // untilRest is how long the code has to stay as it is to count as at rest.
 func (i *Invocation) untilRest() time.Duration {
-	quiet := time.Duration(0)
+	quiet, ask := time.Duration(0), askTime
 	switch {
 	case i.isMoving():
 		return never
 	case i.plainSeen:
-		quiet = settleTime
+		quiet, ask = settleTime, askLongTime
 	case i.main.running > 0:
-		quiet = otherTime
+		quiet, ask = otherTime, askLongTime
 	}
-	if i.machine.HasUnasked() && !i.machine.IsNextHeld() {
-		quiet = max(quiet, askTime)
+	if i.machine.IsEarlierUnasked() {
+		quiet = ask
 	}
 	return i.left(quiet)
 }
@@ -136,6 +138,7 @@ func (i *Invocation) deliver() {
 	case len(i.queue) > 0:
 		call := i.queue[0]
 		i.queue = i.queue[1:]
+		i.machine.GoOn()
 		i.wake(call)
 	default:
 		for _, call := range i.machine.Proceed() {
