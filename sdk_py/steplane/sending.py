@@ -11,7 +11,7 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import grpc
@@ -96,7 +96,7 @@ class Sender:
             message.id = message.id or _new_id()
             request.events.append(message)
         try:
-            response = await _call(self._stub().SendEvents, request, seconds_max, calls, _pause_after)
+            response = await _call(self._stub().SendEvents, request, seconds_max, calls, may_repeat=True)
         except grpc.RpcError as error:
             raise self._refusal(error, "the events") from error
         return list(response.ids)
@@ -106,7 +106,7 @@ class Sender:
         request = event_pb2.SendSignalRequest(namespace=self._namespace, signal=signal)
         request.data.data = encode(data, "the data of signal", signal)[0]
         try:
-            response = await _call(self._stub().SendSignal, request, seconds_max, calls, _pause_if_not_taken)
+            response = await _call(self._stub().SendSignal, request, seconds_max, calls, may_repeat=False)
         except grpc.RpcError as error:
             raise self._refusal(error, f"signal {signal!r}") from error
         return str(response.run_id)
@@ -132,26 +132,29 @@ class Sender:
         return SendError(message, code=code.name, violations=violations)
 
 
-async def _call(
-    method: Any,
-    request: Any,
-    seconds_max: float,
-    calls: Calls,
-    pause_after: Callable[[grpc.RpcError, float], float | None],
-) -> Any:
+async def _call(method: Any, request: Any, seconds_max: float, calls: Calls, *, may_repeat: bool) -> Any:
     """Call until it succeeds, or there should be no further try, or the time is over. Raises `grpc.RpcError`."""
     deadline = time.monotonic() + seconds_max
     delay_max = _DELAY_MIN
+    before: grpc.RpcError | None = None
     while True:
+        left = max(deadline - time.monotonic(), 0.001)
         try:
-            left = max(deadline - time.monotonic(), 0.001)
             return await calls.call(method, request, min(left, _CALL_SECONDS_MAX))
         except grpc.RpcError as error:
-            pause = pause_after(error, delay_max)
+            pause = _pause_after(error, delay_max) if may_repeat else _pause_if_not_taken(error, delay_max)
             if pause is None or time.monotonic() + pause >= deadline:
+                if may_repeat and before is not None and left < _CALL_SECONDS_MAX and _is_late(error):
+                    # The time was over before this try came to anything: what is wrong is what the one before it met.
+                    raise before from None
                 raise
+            before = error
         await calls.pause(pause)
         delay_max = min(delay_max * 2, _DELAY_MAX)
+
+
+def _is_late(error: grpc.RpcError) -> bool:
+    return bool(error.code() is grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def _pause_after(error: grpc.RpcError, delay_max: float) -> float | None:

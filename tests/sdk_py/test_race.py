@@ -129,7 +129,7 @@ async def test_a_failed_step_wins_in_every_replay(house: House) -> None:
             return "never"
 
         async def fine() -> str:
-            await ctx.step.sleep("long", SLOW)
+            await ctx.step.sleep("long", 3_600_000)
             return "fine"
 
         try:

@@ -22,7 +22,7 @@ async def test_a_run_goes_on_with_new_code(house: House) -> None:
     async def old(ctx: Context) -> str:
         await ctx.step.run("gone", note, "gone")
         first = await ctx.step.run("kept", note, "old")
-        await ctx.step.sleep("nap", 20)
+        await ctx.step.wait_for_event("wait", event="app/deployed")
         return first
 
     async with house.worker():
@@ -34,11 +34,12 @@ async def test_a_run_goes_on_with_new_code(house: House) -> None:
     async def new(ctx: Context) -> list[str]:
         added = await ctx.step.run("added", note, "added")
         first = await ctx.step.run("kept", note, "new")
-        await ctx.step.sleep("nap", 20)
+        await ctx.step.wait_for_event("wait", event="app/deployed")
         return [added, first]
 
     worker = deployed.worker()
     task = asyncio.create_task(worker.run_async())
+    await house.send("app/deployed")
     run = await house.run_of(event_id)
     worker.stop()
     await task
@@ -53,7 +54,7 @@ async def test_a_changed_kind_is_a_clear_error(house: House) -> None:
 
     @house.client.create_function(fn_id="f", trigger=on("app/a"))
     async def old(ctx: Context) -> None:
-        await ctx.step.sleep("step", 20)
+        await ctx.step.wait_for_event("step", event="app/deployed")
 
     async with house.worker():
         event_id = await house.send("app/a")
@@ -62,10 +63,11 @@ async def test_a_changed_kind_is_a_clear_error(house: House) -> None:
 
     @deployed.create_function(fn_id="f", trigger=on("app/a"))
     async def new(ctx: Context) -> None:
-        await ctx.step.wait_for_event("step", event="app/b", timeout=1000)
+        await ctx.step.sleep("step", 20)
 
     worker = deployed.worker()
     task = asyncio.create_task(worker.run_async())
+    await house.send("app/deployed")
     run = await house.run_of(event_id)
     worker.stop()
     await task
@@ -79,25 +81,27 @@ async def test_a_changed_kind_is_a_clear_error(house: House) -> None:
 async def test_a_changed_configuration_applies_to_new_runs(house: House) -> None:
     """Those that began under the old one go on as they were."""
 
-    async def nap(ctx: Context) -> str:
-        await ctx.step.sleep("nap", 50)
+    async def wait(ctx: Context) -> str:
+        await ctx.step.wait_for_event("wait", event="app/deployed")
         return "over"
 
-    house.client.create_function(fn_id="f", trigger=on("app/a"))(nap)
+    house.client.create_function(fn_id="f", trigger=on("app/a"))(wait)
     async with house.worker():
         before = await house.send("app/a")
         await house.parked(before)
     limited = Steplane(app_id="shop", address=house.address)
     limit = RateLimit(limit=1, period=timedelta(hours=1))
-    limited.create_function(fn_id="f", trigger=on("app/a"), rate_limit=limit)(nap)
+    limited.create_function(fn_id="f", trigger=on("app/a"), rate_limit=limit)(wait)
     worker = limited.worker()
     task = asyncio.create_task(worker.run_async())
     await worker.connected()
-    after = [await house.run_of(await house.send("app/a")) for _ in range(2)]
-    run = await house.run_of(before)
+    after = [await house.send("app/a") for _ in range(2)]
+    await house.parked(after[0])
+    await house.send("app/deployed")
+    runs = [await house.run_of(each) for each in (before, *after)]
     worker.stop()
     await task
     limited.close()
 
-    assert run.state == run_pb2.RUN_STATE_COMPLETED
-    assert [each.state for each in after] == [run_pb2.RUN_STATE_COMPLETED, run_pb2.RUN_STATE_SKIPPED]
+    ended, skipped = run_pb2.RUN_STATE_COMPLETED, run_pb2.RUN_STATE_SKIPPED
+    assert [run.state for run in runs] == [ended, ended, skipped]

