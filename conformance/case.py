@@ -17,6 +17,9 @@ import yaml
 FOLDER: Final = Path(__file__).parent / "cases"
 EXCLUSIONS: Final = Path(__file__).parent / "exclusions.yaml"
 
+#: The same in C, and ten times as fast, where there is one.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 #: What a fault can do, and whether that is to the whole worker, its connection or the server: such cases play alone.
 ACTIONS: Final = {
     "cancel run": False,
@@ -144,7 +147,7 @@ def exclusions(path: Path = EXCLUSIONS) -> set[str]:
 
 def _load_file(path: Path) -> Iterator[Case]:
     try:
-        listed = yaml.safe_load(path.read_text())
+        listed = yaml.load(path.read_text(), Loader=_LOADER)
     except yaml.YAMLError as error:
         raise CaseError(f"{path.name}: {error}") from error
     for raw in listed:
