@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -64,6 +66,7 @@ def conformance(
     elif worker is None:
         raise Wrong("no worker to try", remedy="--worker 'COMMAND' says how to start it; --list shows the cases.")
     else:
+        _check(worker)
         with _folder(keep) as folder:
             failed = show.play(worker, cases, folder, as_json=as_json)
         if failed:
@@ -73,6 +76,20 @@ def conformance(
                 if keep is not None
                 else "To look closer: steplane conformance --worker … --case NAME --keep DIR",
             )
+
+
+def _check(worker: str) -> None:
+    try:
+        words = shlex.split(worker)
+    except ValueError as error:
+        raise Wrong(
+            f"the command of the worker can't be read: {error}", remedy="It is split as a shell does."
+        ) from None
+    if not words or shutil.which(words[0]) is None:
+        raise Wrong(
+            f"there is no program {words[0] if words else ''!r} to start the worker with",
+            remedy="--worker is a command, for example --worker 'python my_worker.py'; a shell's syntax needs sh -c '…'.",
+        )
 
 
 @contextmanager
