@@ -7,6 +7,47 @@ import (
 	"github.com/steplane/steplane/sdk_go/internal/run"
 )
 
+// invoked says that work came.
+func (e *executor) invoked(message *pb.Invocation) {
+	lease := run.Lease{RunID: message.GetRunId(), Epoch: message.GetEpoch()}
+	if !e.outbox.received(lease) {
+		return // it was delivered twice
+	}
+	e.mu.Lock()
+	if e.isDraining {
+		e.release(lease)
+		e.mu.Unlock()
+		return
+	}
+	if message.GetJournalRemaining() > 0 {
+		e.partial[lease] = message
+		e.mu.Unlock()
+		return
+	}
+	e.mu.Unlock()
+	e.start(message)
+}
+
+// journalContinued says that more of a journal came.
+func (e *executor) journalContinued(part *pb.JournalPart) {
+	lease := run.Lease{RunID: part.GetRunId(), Epoch: part.GetEpoch()}
+	e.mu.Lock()
+	message := e.partial[lease]
+	if message == nil {
+		e.mu.Unlock()
+		return
+	}
+	message.Journal = append(message.Journal, part.GetEntries()...)
+	message.JournalRemaining -= min(message.JournalRemaining, uint32(len(part.GetEntries())))
+	if message.JournalRemaining > 0 {
+		e.mu.Unlock()
+		return
+	}
+	delete(e.partial, lease)
+	e.mu.Unlock()
+	e.start(message)
+}
+
 // start begins an invocation whose journal is whole. It takes the place of one of the same run that has a lower epoch.
 func (e *executor) start(message *pb.Invocation) {
 	lease := run.Lease{RunID: message.GetRunId(), Epoch: message.GetEpoch()}
