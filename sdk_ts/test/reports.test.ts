@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { ReportSchema, StreamWorkRequestSchema } from "../src/gen/steplane/v1/work_pb.js";
 import { StepKind } from "../src/replay/journal.js";
 import { Machine } from "../src/replay/machine.js";
@@ -17,21 +17,18 @@ const HEAD = { runId: machine.runId, epoch: 300, startTime: encodeMoment(NOW) };
 const output = { data: new TextEncoder().encode('"é"') };
 
 test("frequent reports are, byte for byte, what their messages are", () => {
-  const completed = {
-    ...HEAD,
-    stepKey: "schön#0",
-    body: { case: "stepCompleted", value: { output, attempt: 1 } },
-  } as const;
-  assert.deepEqual(reports.stepCompleted(call, '"é"', NOW), toBinary(ReportSchema, create(ReportSchema, completed)));
-  const ended = { ...HEAD, body: { case: "runCompleted", value: { output } } } as const;
-  assert.deepEqual(reports.runCompleted(machine, '"é"', NOW), toBinary(ReportSchema, create(ReportSchema, ended)));
-  const parked = {
-    runId: machine.runId,
-    epoch: 300,
-    body: { case: "runParked", value: { blockedBy: ["a#0", "b#0"] } },
-  } as const;
-  assert.deepEqual(reports.runParked(machine, ["a#0", "b#0"]), toBinary(ReportSchema, create(ReportSchema, parked)));
+  const body = { case: "stepCompleted", value: { output, attempt: 1 } } as const;
+  assert.deepEqual(reports.stepCompleted(call, '"é"', NOW), bytesOf({ ...HEAD, stepKey: "schön#0", body }));
+  const ended = bytesOf({ ...HEAD, body: { case: "runCompleted", value: { output } } });
+  assert.deepEqual(reports.runCompleted(machine, '"é"', NOW), ended);
+  const blockedBy = ["a#0", "b#0"];
+  const parked = bytesOf({ runId: machine.runId, epoch: 300, body: { case: "runParked", value: { blockedBy } } });
+  assert.deepEqual(reports.runParked(machine, blockedBy), parked);
 });
+
+function bytesOf(init: MessageInitShape<typeof ReportSchema>): Uint8Array {
+  return toBinary(ReportSchema, create(ReportSchema, init));
+}
 
 test("kept reports go out in as few frames as hold them, and a large one alone", () => {
   const sizes = [10, 100, 20_000, 10, 10];
