@@ -57,9 +57,10 @@ type house struct {
 	functions pb.FunctionServiceClient
 }
 
-// openHouse starts a server that runs until the test ends.
+// openHouse starts a server that runs until the test ends, beside other tests that have one of their own.
 func openHouse(t *testing.T, flags ...string) *house {
 	t.Helper()
+	t.Parallel()
 	h := newHouse(t, flags...)
 	t.Cleanup(h.end)
 	return h
