@@ -1,9 +1,6 @@
-//! A worker that serves the scripts of the conformance kit.
+//! A worker, written from docs/write-an-sdk.md.
 
-pub mod invocation;
 pub mod machine;
-pub mod script;
+pub mod run;
 pub mod session;
-pub mod steps;
-pub mod trouble;
 pub mod wire;

@@ -1,375 +1,226 @@
-//! One stream to the server, opened again for ever, and all that is held: leases, and reports without an ack.
+//! One stream to the server, opened again for ever, and the leases that are held.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use futures::channel::mpsc as frames;
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::{FutureExt, channel::mpsc::unbounded, future::LocalBoxFuture, future::poll_fn};
 use prost::Message;
-use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tonic::transport::Endpoint;
+use tonic::{Status, transport::Endpoint};
 
-use crate::invocation::Invocation;
-use crate::script::execute;
-use crate::trouble::Trouble;
-use crate::wire::function_service_client::FunctionServiceClient;
-use crate::wire::work_service_client::WorkServiceClient;
-use crate::wire::{self, stream_work_request::Frame, stream_work_response::Frame as Answer, *};
+use crate::run::{Code, Run};
+use crate::wire::{stream_work_request::Frame, stream_work_response::Frame as Answer, *};
+use function_service_client::FunctionServiceClient;
+use work_service_client::WorkServiceClient;
 
-const CALL_MAX: Duration = Duration::from_secs(10);
-const WELCOME_MAX: Duration = Duration::from_secs(15);
+const CALL_MAX: Duration = Duration::from_secs(15);
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
-struct Held {
-    /// Without an ack, in their order.
-    reports: Vec<Report>,
-    /// What came of it, while its journal is incomplete.
-    partial: Option<wire::Invocation>,
-    /// To its code, which stops when this is dropped.
-    code: Option<UnboundedSender<Told>>,
-    is_outcome_refused: bool,
-}
-
-struct Stream {
-    frames: frames::UnboundedSender<StreamWorkRequest>,
+struct Session {
+    hello: Hello,
+    functions: Vec<(FunctionDefinition, Code)>,
+    slots: u64,
+    held: HashMap<Lease, (Rc<Run>, LocalBoxFuture<'static, ()>)>,
     limits: Limits,
+    /// Which stream this is, and how many failed since the last welcome.
+    stream: u32,
+    failures: i32,
     received: u64,
     granted: u64,
-    is_server_draining: bool,
+    /// Whether no more invocations come on this stream.
     is_drained: bool,
+    drain_by: Option<Instant>,
+    /// That were not sent yet.
+    frames: Vec<Frame>,
 }
 
-pub struct Session {
-    address: String,
-    hello: Hello,
-    slots: usize,
-    definitions: Vec<FunctionDefinition>,
-    scripts: HashMap<String, Value>,
-    held: HashMap<Lease, Held>,
-    outbox: UnboundedSender<Report>,
-    reports: UnboundedReceiver<Report>,
-    sure_until: watch::Sender<Option<Instant>>,
-    terminated: Signal,
-    drain_by: Option<Instant>,
-    /// Since the last welcome.
-    failures: i32,
+/// Be connected, until the process is to stop and holds nothing. The error is final.
+pub async fn serve(address: &str, slots: u64, functions: Vec<(FunctionDefinition, Code)>) -> Result<()> {
+    let mut session = Session { slots, functions, ..Default::default() };
+    session.hello.instance_id = format!("rust-{:032x}", fastrand::u128(..));
+    for (definition, _) in &session.functions {
+        session.hello.app_id.clone_from(&definition.app_id);
+        session.hello.function_ids.push(definition.function_id.clone());
+    }
+    let mut terminated = signal(SignalKind::terminate())?;
+    while session.drain_by.is_none_or(|by| by > Instant::now() && !session.held.is_empty()) {
+        if let Err(problem) = session.connected(address, &mut terminated).await {
+            eprintln!("not connected: {problem:#}");
+            ensure!(problem.downcast_ref().map(Status::code) != Some(tonic::Code::InvalidArgument), problem);
+        }
+        let most = (0.5 * 2f64.powi(session.failures)).min(30.0);
+        session.failures += 1;
+        tokio::select! {
+            () = sleep(Duration::from_secs_f64(most * fastrand::f64())) => {}
+            _ = terminated.recv() => session.drain_by = Some(Instant::now() + DRAIN_MAX),
+        }
+    }
+    Ok(())
 }
 
 impl Session {
-    pub fn new(address: &str, scripts: &Value) -> anyhow::Result<Self> {
-        let app_id = text(&scripts["app_id"]);
-        let functions = list(&scripts["functions"]);
-        let definitions: Vec<_> = functions.iter().map(|each| definition(&app_id, each)).collect();
-        let (outbox, reports) = mpsc::unbounded_channel();
-        Ok(Self {
-            address: format!("http://{address}"),
-            hello: Hello {
-                app_id,
-                function_ids: definitions.iter().map(|each| each.function_id.clone()).collect(),
-                instance_id: format!("rust-{:032x}", fastrand::u128(..)),
-                sdk: concat!("rust_worker/", env!("CARGO_PKG_VERSION")).to_owned(),
-                language: "rust".to_owned(),
-                ..Default::default()
-            },
-            slots: scripts["slots"].as_u64().unwrap_or(100) as usize,
-            definitions,
-            scripts: functions.iter().map(|each| (text(&each["id"]), each["script"].clone())).collect(),
-            held: HashMap::new(),
-            outbox,
-            reports,
-            sure_until: watch::Sender::new(None),
-            terminated: signal(SignalKind::terminate())?,
-            drain_by: None,
-            failures: 0,
-        })
-    }
-
-    /// Be connected, until the worker is to stop and holds nothing. The error is final.
-    pub async fn run(mut self) -> anyhow::Result<()> {
-        loop {
-            let end = self.connected().await;
-            self.sure_until.send_replace(None);
-            if let Err(problem) = end {
-                eprintln!("not connected: {problem:#}");
-                let status = problem.downcast_ref::<tonic::Status>();
-                ensure!(status.is_none_or(|status| status.code() != tonic::Code::InvalidArgument), problem);
-            }
-            let most = (0.5 * 2f64.powi(self.failures)).min(30.0);
-            self.failures += 1;
-            tokio::select! {
-                () = sleep(Duration::from_secs_f64(most * fastrand::f64())) => {}
-                _ = self.terminated.recv() => self.drain_by = Some(Instant::now() + DRAIN_MAX),
-            }
-            if self.drain_by.is_some_and(|by| self.held.is_empty() || by < Instant::now()) {
-                return Ok(());
-            }
+    /// Register, say hello, and serve the stream until it ends.
+    async fn connected(&mut self, address: &str, terminated: &mut Signal) -> Result<()> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(CALL_MAX).connect().await?;
+        for (definition, _) in self.functions.clone() {
+            let request = RegisterFunctionRequest { definition: Some(definition), ..Default::default() };
+            timeout(CALL_MAX, FunctionServiceClient::new(channel.clone()).register_function(request)).await??;
         }
-    }
-
-    /// Register, open a stream, and serve it until it ends.
-    async fn connected(&mut self) -> anyhow::Result<()> {
-        let channel = Endpoint::from_shared(self.address.clone())?.connect_timeout(CALL_MAX).connect().await?;
-        let mut functions = FunctionServiceClient::new(channel.clone());
-        for definition in &self.definitions {
-            let (namespace, definition) = (String::new(), Some(definition.clone()));
-            let registering = functions.register_function(RegisterFunctionRequest { namespace, definition });
-            timeout(CALL_MAX, registering).await??;
-        }
-        self.held.retain(|_, held| held.partial.is_none()); // their journals went on in the stream that is gone
-        let (frames, requests) = frames::unbounded();
-        let mut stream = Stream {
-            frames,
-            limits: Limits::default(),
-            received: 0,
-            granted: 0,
-            is_server_draining: false,
-            is_drained: false,
-        };
-        let beaten = Instant::now();
-        stream.send(Frame::Hello(Hello { held: self.leases(), ..self.hello.clone() }));
+        self.held.retain(|_, (run, _)| run.missing.get() == 0); // no new stream has the rest of a journal
+        let (sender, requests) = unbounded();
+        let send = |frame| drop(sender.unbounded_send(StreamWorkRequest { frame: Some(frame) })); // its end is read
+        send(Frame::Hello(Hello { held: self.held.keys().cloned().collect(), ..self.hello.clone() }));
+        let mut beaten = Instant::now();
         let mut client = WorkServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        let opening = async {
-            let mut answers = client.stream_work(requests).await?.into_inner();
-            let first = answers.message().await?;
-            Ok::<_, tonic::Status>((answers, first))
-        };
-        let (answers, first) = timeout(WELCOME_MAX, opening).await??;
-        let Some(Answer::Welcome(welcome)) = first.and_then(|first| first.frame) else {
-            bail!("the first answer is no welcome");
-        };
-        self.failures = 0;
+        let mut answers = timeout(CALL_MAX, client.stream_work(requests)).await??.into_inner();
+        let first = timeout(CALL_MAX, answers.message()).await??.and_then(|first| first.frame);
+        let Some(Answer::Welcome(welcome)) = first else { bail!("the first answer is no welcome") };
+        let interval: Duration = welcome.heartbeat_interval.unwrap_or_default().try_into()?;
+        let silence: Duration = welcome.session_timeout.unwrap_or_default().try_into()?;
         self.held.retain(|lease, _| welcome.resumed.contains(lease));
-        stream.limits = welcome.limits.unwrap_or_default();
-        self.held.values().for_each(|held| stream.send_reports(&held.reports));
-        if self.drain_by.is_some() {
-            stream.send(Frame::Drain(Drain {}));
-        }
-        let length = |said: Option<prost_types::Duration>| said.unwrap_or_default().try_into();
-        self.serve(stream, answers, beaten, length(welcome.heartbeat_interval)?, length(welcome.session_timeout)?).await
-    }
-
-    async fn serve(
-        &mut self,
-        mut stream: Stream,
-        mut answers: tonic::Streaming<StreamWorkResponse>,
-        mut beaten: Instant,
-        interval: Duration,
-        silence: Duration,
-    ) -> anyhow::Result<()> {
+        self.frames = self.drain_by.map(|_| Frame::Drain(Drain {})).into_iter().collect();
+        (self.limits, self.is_drained) = (welcome.limits.unwrap_or_default(), false);
+        (self.stream, self.failures, self.received, self.granted) = (self.stream + 1, 0, 0, 0);
         let mut heard = Instant::now();
         loop {
-            self.sure_until.send_replace(Some(beaten + silence));
-            let is_draining = self.drain_by.is_some();
-            if self.held.is_empty() && (stream.is_server_draining || is_draining && stream.is_drained) {
-                stream.frames.close_channel();
-                let rest = async { while let Ok(Some(_)) = answers.message().await {} };
-                let _ = timeout(CLOSE_MAX, rest).await;
+            self.report();
+            self.frames.drain(..).for_each(send);
+            if self.is_drained && self.held.is_empty() {
+                sender.close_channel();
+                while let Ok(Ok(Some(_))) = timeout(CALL_MAX, answers.message()).await {}
                 return Ok(());
             }
-            if !is_draining {
-                stream.grant(self.slots.saturating_sub(self.held.values().filter(|held| !held.is_over()).count()));
-            }
-            let (mut answer, mut fresh) = (None, Vec::new());
+            let (mut answer, moment) = (None, (beaten + interval).min(heard + silence));
             tokio::select! {
+                biased; // so that nothing goes on in a process that stood still
+                () = sleep_until(self.drain_by.map_or(moment, |by| by.min(moment))) => {}
                 next = answers.message() => answer = Some(next?.context("the server ended the stream")?),
-                _ = self.reports.recv_many(&mut fresh, 256) => {}
-                () = sleep_until(beaten + interval) => {}
-                () = sleep_until(heard + silence) => bail!("the server is silent"),
-                _ = self.terminated.recv(), if !is_draining => {
+                () = poll_fn(|context| self.poll(context)) => {}
+                _ = terminated.recv(), if self.drain_by.is_none() => {
                     self.drain_by = Some(Instant::now() + DRAIN_MAX);
-                    stream.send(Frame::Drain(Drain {}));
-                    self.release(&stream, |held| held.partial.is_some());
-                }
-                () = sleep_until(self.drain_by.unwrap_or(heard)), if is_draining => {
-                    self.release(&stream, |held| !held.is_over());
-                    self.held.clear();
-                    stream.is_drained = true;
+                    self.frames.push(Frame::Drain(Drain {}));
+                    self.release(|run| run.missing.get() > 0);
                 }
             }
-            let kept = self.keep(fresh);
-            ensure!(beaten.elapsed() <= silence, "this process stood still: its runs may have been given to others");
-            stream.send_reports(&kept);
+            ensure!(beaten.elapsed() <= silence, "this process stood still: others may have been given its runs");
             if let Some(answer) = answer {
                 heard = Instant::now();
-                self.take(answer.frame, &mut stream);
+                self.take(answer.frame);
             }
+            ensure!(heard.elapsed() < silence, "the server is silent");
             if beaten.elapsed() >= interval {
                 beaten = Instant::now();
-                stream.send(Frame::Heartbeat(Heartbeat { held: self.leases() }));
+                self.frames.push(Frame::Heartbeat(Heartbeat { held: self.held.keys().cloned().collect() }));
+            }
+            if self.drain_by.is_some_and(|by| by <= Instant::now()) {
+                self.release(|run| !run.machine.borrow().live.contains_key(""));
+                self.held.clear();
+                self.is_drained = true;
             }
         }
     }
 
-    /// Keep reports until their acks come, but for those of leases that are lost.
-    fn keep(&mut self, mut reports: Vec<Report>) -> Vec<Report> {
-        reports.retain(|report| {
-            let held = self.held.get_mut(&lease(&report.run_id, report.epoch));
-            held.map(|held| held.reports.push(report.clone())).is_some()
-        });
-        reports
+    /// Report what is new, and grant credit for the slots that are free.
+    fn report(&mut self) {
+        let (mut busy, mut reports) = (0, Vec::new());
+        for (run, _) in self.held.values() {
+            let mut machine = run.machine.borrow_mut();
+            busy += u64::from(!machine.live.contains_key(""));
+            for call in machine.unsent(self.stream) {
+                call.sent_on = self.stream;
+                reports.push(call.report.clone());
+            }
+        }
+        let size: usize = reports.iter().map(|report| report.encoded_len() + 16).sum();
+        let together = if size as u64 <= self.limits.frame_bytes_max { reports.len().max(1) } else { 1 };
+        self.frames.extend(reports.chunks(together).map(|part| Frame::Reports(Reports { reports: part.to_vec() })));
+        let invocation_limit = self.received + self.slots.saturating_sub(busy);
+        if invocation_limit > self.granted && !self.is_drained && self.drain_by.is_none() {
+            self.granted = invocation_limit;
+            self.frames.push(Frame::Credit(Credit { invocation_limit }));
+        }
     }
 
-    fn take(&mut self, answer: Option<Answer>, stream: &mut Stream) {
+    /// Let the code of all leases go on. Ready, if there is something to report, or a lease is over.
+    fn poll(&mut self, context: &mut Context) -> Poll<()> {
+        let count = self.held.len();
+        self.held.retain(|_, (_, code)| code.as_mut().poll(context).is_pending());
+        let is_unsent = |run: &Run| run.machine.borrow_mut().unsent(self.stream).next().is_some();
+        let is_any = self.held.len() < count || self.held.values().any(|(run, _)| is_unsent(run));
+        if is_any { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn take(&mut self, answer: Option<Answer>) {
         match answer {
-            Some(Answer::Acks(acks)) => acks.acks.into_iter().for_each(|ack| self.acked(ack)),
-            Some(Answer::Resolutions(resolutions)) => {
-                for Resolution { run_id, epoch, entry } in resolutions.resolutions {
-                    let entry = entry.unwrap_or_default();
-                    let told = Told { step_key: entry.step_key.clone(), is_ack: false, result: Ok(entry) };
-                    self.held.get(&lease(&run_id, epoch)).inspect(|held| held.tell(told));
+            Some(Answer::Invocations(new)) => new.invocations.into_iter().for_each(|each| self.invoked(each)),
+            Some(Answer::JournalPart(JournalPart { run_id, epoch, entries })) => {
+                if let Some((run, _)) = self.held.get(&Lease { run_id, epoch }) {
+                    run.missing.update(|missing| missing - entries.len() as u32);
+                    run.machine.borrow_mut().add(entries);
                 }
             }
-            Some(Answer::Invocations(invocations)) => {
-                stream.received += invocations.invocations.len() as u64;
-                invocations.invocations.into_iter().for_each(|invocation| self.invoked(invocation, stream));
-            }
-            Some(Answer::JournalPart(part)) => {
-                let lease = lease(&part.run_id, part.epoch);
-                if let Some(mut invocation) = self.held.get_mut(&lease).and_then(|held| held.partial.take()) {
-                    invocation.journal_remaining -= part.entries.len() as u32;
-                    invocation.journal.extend(part.entries);
-                    self.begin(lease, invocation, stream.limits);
+            Some(Answer::Acks(acks)) => {
+                for Ack { run_id, epoch, step_key, status, message, entry, .. } in acks.acks {
+                    let lease = Lease { run_id, epoch };
+                    match AckStatus::try_from(status) {
+                        Ok(AckStatus::StaleEpoch | AckStatus::RunEnded) => drop(self.held.remove(&lease)),
+                        Ok(AckStatus::Rejected) => {
+                            let problem = format!("the server refused step '{step_key}': {message}");
+                            let failure = trouble("RejectedError", &problem, None).failure;
+                            let entry = JournalEntry { state: StepState::Failed.into(), failure, ..Default::default() };
+                            self.tell(&lease, true, &step_key, Some(entry));
+                        }
+                        _ => self.tell(&lease, true, &step_key, entry),
+                    }
                 }
             }
-            Some(Answer::Cancellations(cancellations)) => {
-                for cancelled in cancellations.cancellations {
-                    self.held.remove(&lease(&cancelled.run_id, cancelled.epoch));
+            Some(Answer::Resolutions(told)) => {
+                for Resolution { run_id, epoch, entry } in told.resolutions {
+                    let key = entry.clone().unwrap_or_default().step_key;
+                    self.tell(&Lease { run_id, epoch }, false, &key, entry);
+                }
+            }
+            Some(Answer::Cancellations(cancelled)) => {
+                for Cancellation { run_id, epoch, .. } in cancelled.cancellations {
+                    self.held.remove(&Lease { run_id, epoch });
                 }
             }
             Some(Answer::HeartbeatAck(ack)) => self.held.retain(|lease, _| !ack.stop.contains(lease)),
-            Some(Answer::Drain(_)) => stream.is_server_draining = true,
-            Some(Answer::DrainAck(_)) => stream.is_drained = true,
+            Some(Answer::Drain(_) | Answer::DrainAck(_)) => self.is_drained = true,
             Some(Answer::Welcome(_)) | None => {} // newer servers may know more
         }
     }
 
-    fn acked(&mut self, ack: Ack) {
-        let lease = lease(&ack.run_id, ack.epoch);
-        let Some(held) = self.held.get_mut(&lease) else { return };
-        if matches!(ack.status(), AckStatus::StaleEpoch | AckStatus::RunEnded) {
-            self.held.remove(&lease);
-            return;
-        }
-        let tries = ack.entry.as_ref().filter(|entry| entry.state() == StepState::Retrying).map(|entry| entry.attempts);
-        let mut reports = held.reports.iter();
-        let answered = reports.position(|report| {
-            report.step_key == ack.step_key && tries.is_none_or(|tries| tries >= attempt_of(report))
-        });
-        let Some(report) = answered.map(|place| held.reports.remove(place)) else { return };
-        let is_refused = ack.status() == AckStatus::Rejected;
-        if !ack.step_key.is_empty() {
-            let entry = ack.entry.unwrap_or_else(|| recorded(report));
-            let result = if is_refused { Err(ack.message) } else { Ok(entry) };
-            held.tell(Told { step_key: ack.step_key, is_ack: true, result });
-        } else if is_refused && !held.is_outcome_refused {
-            held.is_outcome_refused = true;
-            let (failure, retry) = Trouble::rejected("the outcome of the run", &ack.message).reported("");
-            let body = Some(report::Body::RunFailed(RunFailed { failure, retry }));
-            let _ = self.outbox.send(Report { body, start_time: now(), ..report }); // this session listens
-        } else {
-            self.held.remove(&lease);
+    /// Tell the code of a lease one thing, and let it go on.
+    fn tell(&mut self, lease: &Lease, is_ack: bool, key: &str, entry: Option<JournalEntry>) {
+        if let Some((run, _)) = self.held.get(lease) {
+            run.machine.borrow_mut().told(is_ack, key, entry);
+            let _ = self.poll(&mut Context::from_waker(Waker::noop()));
         }
     }
 
-    fn invoked(&mut self, invocation: wire::Invocation, stream: &Stream) {
-        let lease = lease(&invocation.run_id, invocation.epoch);
-        if self.held.contains_key(&lease) {
-            return;
-        }
+    fn invoked(&mut self, message: Invocation) {
+        self.received += 1;
+        let lease = Lease { run_id: message.run_id.clone(), epoch: message.epoch };
         if self.drain_by.is_some() {
-            return stream.send(Frame::Release(Release { leases: vec![lease] }));
+            self.frames.push(Frame::Release(Release { leases: vec![lease] }));
+        } else if !self.held.contains_key(&lease) {
+            self.held.retain(|held, _| held.run_id != lease.run_id || held.epoch > lease.epoch);
+            let function = self.functions.iter().find(|(definition, _)| definition.function_id == message.function_id);
+            let Some((_, code)) = function.cloned() else { return };
+            let run = Run::new(message, self.limits);
+            self.held.insert(lease, (run.clone(), run.work(code).boxed_local()));
         }
-        self.held.retain(|held, _| held.run_id != lease.run_id || held.epoch > lease.epoch);
-        self.held.insert(lease.clone(), Held::default());
-        self.begin(lease, invocation, stream.limits);
-    }
-
-    /// Begin an invocation, if its journal is complete.
-    fn begin(&mut self, lease: Lease, invocation: wire::Invocation, limits: Limits) {
-        let Some(held) = self.held.get_mut(&lease) else { return };
-        if invocation.journal_remaining > 0 {
-            held.partial = Some(invocation);
-            return;
-        }
-        let script = self.scripts.get(&invocation.function_id).cloned().unwrap_or_default();
-        let (code, told) = mpsc::unbounded_channel();
-        held.code = Some(code);
-        let sure_until = self.sure_until.subscribe();
-        let run = Arc::new(Invocation::new(invocation, limits, self.outbox.clone(), sure_until));
-        tokio::spawn(run.clone().work(told, execute(run, script)));
     }
 
     /// Hand leases back.
-    fn release(&mut self, stream: &Stream, is_due: impl Fn(&Held) -> bool) {
-        let due = self.held.extract_if(|_, held| is_due(held));
-        stream.send(Frame::Release(Release { leases: due.map(|(lease, _)| lease).collect() }));
-    }
-
-    fn leases(&self) -> Vec<Lease> {
-        self.held.keys().cloned().collect()
-    }
-}
-
-impl Held {
-    /// Whether its outcome was reported, so that its slot is free.
-    fn is_over(&self) -> bool {
-        self.reports.last().is_some_and(|report| report.step_key.is_empty())
-    }
-
-    fn tell(&self, told: Told) {
-        self.code.as_ref().map(|code| code.send(told)); // which may have ended
-    }
-}
-
-impl Stream {
-    fn send(&self, frame: Frame) {
-        let _ = self.frames.unbounded_send(StreamWorkRequest { frame: Some(frame) }); // its end is seen where it is read
-    }
-
-    fn grant(&mut self, free: usize) {
-        let invocation_limit = self.received + free as u64;
-        if invocation_limit > self.granted && !self.is_server_draining {
-            self.granted = invocation_limit;
-            self.send(Frame::Credit(Credit { invocation_limit }));
-        }
-    }
-
-    /// In as few frames as hold them.
-    fn send_reports(&self, reports: &[Report]) {
-        let mut frame = Reports::default();
-        for report in reports {
-            let size = frame.encoded_len() + report.encoded_len() + 16;
-            if size > self.limits.frame_bytes_max as usize && !frame.reports.is_empty() {
-                self.send(Frame::Reports(std::mem::take(&mut frame)));
-            }
-            frame.reports.push(report.clone());
-        }
-        if !frame.reports.is_empty() {
-            self.send(Frame::Reports(frame));
-        }
-    }
-}
-
-/// What the server recorded that answers without an entry.
-fn recorded(report: Report) -> JournalEntry {
-    let output = match report.body {
-        Some(report::Body::StepCompleted(completed)) => completed.output,
-        _ => None,
-    };
-    JournalEntry { step_key: report.step_key, state: StepState::Completed.into(), output, ..Default::default() }
-}
-
-fn attempt_of(report: &Report) -> u32 {
-    match &report.body {
-        Some(report::Body::StepCompleted(step)) => step.attempt,
-        Some(report::Body::StepFailed(step)) => step.attempt,
-        _ => 0,
+    fn release(&mut self, is_due: impl Fn(&Run) -> bool) {
+        let leases = self.held.extract_if(|_, (run, _)| is_due(run)).map(|(lease, _)| lease).collect();
+        self.frames.push(Frame::Release(Release { leases }));
     }
 }
