@@ -35,14 +35,14 @@ struct Session {
     /// Whether no more invocations come on this stream.
     is_drained: bool,
     drain_by: Option<Instant>,
-    /// That were not sent yet.
-    frames: Vec<Frame>,
+    unsent: Vec<Frame>,
 }
 
 /// Be connected, until the process is to stop and holds nothing. The error is final.
 pub async fn serve(address: &str, slots: u64, functions: Vec<(FunctionDefinition, Code)>) -> Result<()> {
     let mut session = Session { slots, functions, ..Default::default() };
     session.hello.instance_id = format!("rust-{:032x}", fastrand::u128(..));
+    (session.hello.sdk, session.hello.language) = ("rust_worker/0.1.0".to_owned(), "rust".to_owned());
     for (definition, _) in &session.functions {
         session.hello.app_id.clone_from(&definition.app_id);
         session.hello.function_ids.push(definition.function_id.clone());
@@ -83,13 +83,13 @@ impl Session {
         let interval: Duration = welcome.heartbeat_interval.unwrap_or_default().try_into()?;
         let silence: Duration = welcome.session_timeout.unwrap_or_default().try_into()?;
         self.held.retain(|lease, _| welcome.resumed.contains(lease));
-        self.frames = self.drain_by.map(|_| Frame::Drain(Drain {})).into_iter().collect();
+        self.unsent = self.drain_by.map(|_| Frame::Drain(Drain {})).into_iter().collect();
         (self.limits, self.is_drained) = (welcome.limits.unwrap_or_default(), false);
         (self.stream, self.failures, self.received, self.granted) = (self.stream + 1, 0, 0, 0);
         let mut heard = Instant::now();
         loop {
             self.report();
-            self.frames.drain(..).for_each(send);
+            self.unsent.drain(..).for_each(send);
             if self.is_drained && self.held.is_empty() {
                 sender.close_channel();
                 while let Ok(Ok(Some(_))) = timeout(CALL_MAX, answers.message()).await {}
@@ -103,7 +103,7 @@ impl Session {
                 () = poll_fn(|context| self.poll(context)) => {}
                 _ = terminated.recv(), if self.drain_by.is_none() => {
                     self.drain_by = Some(Instant::now() + DRAIN_MAX);
-                    self.frames.push(Frame::Drain(Drain {}));
+                    self.unsent.push(Frame::Drain(Drain {}));
                     self.release(|run| run.missing.get() > 0);
                 }
             }
@@ -115,7 +115,7 @@ impl Session {
             ensure!(heard.elapsed() < silence, "the server is silent");
             if beaten.elapsed() >= interval {
                 beaten = Instant::now();
-                self.frames.push(Frame::Heartbeat(Heartbeat { held: self.held.keys().cloned().collect() }));
+                self.unsent.push(Frame::Heartbeat(Heartbeat { held: self.held.keys().cloned().collect() }));
             }
             if self.drain_by.is_some_and(|by| by <= Instant::now()) {
                 self.release(|run| !run.machine.borrow().live.contains_key(""));
@@ -138,11 +138,11 @@ impl Session {
         }
         let size: usize = reports.iter().map(|report| report.encoded_len() + 16).sum();
         let together = if size as u64 <= self.limits.frame_bytes_max { reports.len().max(1) } else { 1 };
-        self.frames.extend(reports.chunks(together).map(|part| Frame::Reports(Reports { reports: part.to_vec() })));
+        self.unsent.extend(reports.chunks(together).map(|part| Frame::Reports(Reports { reports: part.to_vec() })));
         let invocation_limit = self.received + self.slots.saturating_sub(busy);
         if invocation_limit > self.granted && !self.is_drained && self.drain_by.is_none() {
             self.granted = invocation_limit;
-            self.frames.push(Frame::Credit(Credit { invocation_limit }));
+            self.unsent.push(Frame::Credit(Credit { invocation_limit }));
         }
     }
 
@@ -208,7 +208,7 @@ impl Session {
         self.received += 1;
         let lease = Lease { run_id: message.run_id.clone(), epoch: message.epoch };
         if self.drain_by.is_some() {
-            self.frames.push(Frame::Release(Release { leases: vec![lease] }));
+            self.unsent.push(Frame::Release(Release { leases: vec![lease] }));
         } else if !self.held.contains_key(&lease) {
             self.held.retain(|held, _| held.run_id != lease.run_id || held.epoch > lease.epoch);
             let function = self.functions.iter().find(|(definition, _)| definition.function_id == message.function_id);
@@ -221,6 +221,6 @@ impl Session {
     /// Hand leases back.
     fn release(&mut self, is_due: impl Fn(&Run) -> bool) {
         let leases = self.held.extract_if(|_, (run, _)| is_due(run)).map(|(lease, _)| lease).collect();
-        self.frames.push(Frame::Release(Release { leases }));
+        self.unsent.push(Frame::Release(Release { leases }));
     }
 }
