@@ -75,7 +75,7 @@ check: $(STAMP) ## format, lint, types, layers, contract: what a change must pas
 test: test-python test-typescript test-go test-rust conformance ## all tests; what needs node, go or cargo only where these are
 
 test-python: $(STAMP) ## the tests in Python, those across languages among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-typescript: $(STAMP) ## the tests of the TypeScript SDK
 	$(call where,node,$(TYPESCRIPT) && cd sdk_ts && npm test --silent)
