@@ -41,7 +41,7 @@ ACTIONS: Final = {
 #: What is done to reports only.
 _OF_REPORTS: Final = ("hold", "repeat ack")
 #: Moments at which a fault can happen: each with a step's key, but for those that need none.
-MOMENTS: Final = {"report", "ack", "resolution", "invocation", "cancellation", "forgotten"}
+MOMENTS: Final = {"report", "ack", "resolution", "invocation", "part", "cancellation", "forgotten"}
 
 _FUNCTION: Final = {"trigger", "retries", "retry", "script"}
 _CASE: Final = {
@@ -83,8 +83,8 @@ class Fault:
 
     moment: str
     """`report a#0`: as the worker's report of that step comes; `ack`, `resolution`: as the server's answer does, an ack being
-    one that says that it is recorded. Instead of a step's key: `end` and `park`. `invocation` and `cancellation`: as one is to be
-    told. `forgotten`: as a heartbeat comes that lacks a lease which the worker was told to stop."""
+    one that says that it is recorded. Instead of a step's key: `end` and `park`. `invocation`, `part` (of a journal) and `cancellation`: as one is
+    to be told. `forgotten`: as a heartbeat comes that lacks a lease which the worker was told to stop."""
     action: str
     nth: int = 1
     """Which such moment."""

@@ -1,6 +1,7 @@
 """The faults of cases that are being played: which of them happens now.
 
-A moment is a thing that passes the relay: a report, an ack, a resolution, an invocation, a cancellation, a heartbeat.
+A moment is a thing that passes the relay: a report, an ack, a resolution, an invocation, a part of a journal, a cancellation,
+a heartbeat.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from conformance.pulse import Pulse
 from controlplane.gen.steplane.v1 import work_pb2
 
 _Item: TypeAlias = (
-    work_pb2.Report | work_pb2.Ack | work_pb2.Resolution | work_pb2.Invocation | work_pb2.Cancellation | work_pb2.Lease
+    work_pb2.Report
+    | work_pb2.Ack
+    | work_pb2.Resolution
+    | work_pb2.Invocation
+    | work_pb2.JournalPart
+    | work_pb2.Cancellation
+    | work_pb2.Lease
 )
 _OUTCOMES = {"run_completed": "end", "run_failed": "end", "run_parked": "park"}
 _RECORDED = (work_pb2.ACK_STATUS_COMMITTED, work_pb2.ACK_STATUS_DUPLICATE)
@@ -64,6 +71,10 @@ class Faults:
         """Those that happen as an invocation is to be given."""
         self._functions[invocation.run_id] = invocation.function_id
         return self._met(invocation, "invocation")
+
+    def of_journal_part(self, part: work_pb2.JournalPart) -> list[Fault]:
+        """Those that happen as a part of a journal is to be given."""
+        return self._met(part, "part")
 
     def of_cancellation(self, cancellation: work_pb2.Cancellation) -> list[Fault]:
         """Those that happen as a cancellation is to be told."""

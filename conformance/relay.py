@@ -205,6 +205,8 @@ class Relay:
         for invocation in frame.invocations.invocations:
             part = _Told(invocations=work_pb2.Invocations(invocations=[invocation]))
             yield part, faults.of_invocation(invocation), invocation.run_id
+        if frame.HasField("journal_part"):
+            yield frame, faults.of_journal_part(frame.journal_part), frame.journal_part.run_id
         for ack in frame.acks.acks:
             yield _Told(acks=work_pb2.Acks(acks=[ack])), faults.of_ack(ack), ack.run_id
         for resolution in frame.resolutions.resolutions:

@@ -84,8 +84,7 @@ class Executor:
     def drain(self) -> None:
         """Begin nothing more; what has not begun is handed back."""
         self.is_draining = True
-        partial, self._partial = list(self._partial), {}
-        self._outbox.release(partial, slots_freed=len(partial))
+        self._release_partial()
 
     def abandon(self) -> None:
         """Stop everything at once, and hand it back: no failure of it is reported. Ask for no more before."""
@@ -120,8 +119,15 @@ class Executor:
         if lost:
             log.warning("%d invocations were given to others while this worker was not connected", len(lost))
             self._drop(lost)
+        # The rest of their journals was on its way when the old stream broke: no other stream has it.
+        self._release_partial()
         for invocation in self._live.values():
             invocation.reassured()
+
+    def _release_partial(self) -> None:
+        """Hand back what has not begun, as its journal is not complete."""
+        partial, self._partial = list(self._partial), {}
+        self._outbox.release(partial, slots_freed=len(partial))
 
     def invoked(self, invocations: Sequence[work_pb2.Invocation]) -> None:
         """Work came."""

@@ -72,9 +72,7 @@ export class Executor implements Owner {
   /** Begin nothing more; what has not begun is handed back. */
   drain(): void {
     this.#isDraining = true;
-    const leases = Array.from(this.#partial.values(), (each) => each.message);
-    this.#partial.clear();
-    this.#release(leases, leases.length);
+    this.#releasePartial();
   }
 
   /**
@@ -139,6 +137,8 @@ export class Executor implements Owner {
           this.log.warn(`${news.lost.length} invocations were given to others while this worker was not connected`);
           this.#drop(news.lost);
         }
+        // The rest of their journals was on its way when the old stream broke: no other stream has it.
+        this.#releasePartial();
         for (const invocation of this.#live.values()) invocation.reassured();
         this.#host.changed();
         break;
@@ -167,6 +167,13 @@ export class Executor implements Owner {
     } else {
       this.#start(message, message.journal);
     }
+  }
+
+  /** Hand back what has not begun, as its journal is not complete. */
+  #releasePartial(): void {
+    const leases = Array.from(this.#partial.values(), (each) => each.message);
+    this.#partial.clear();
+    if (leases.length > 0) this.#release(leases, leases.length);
   }
 
   #journalContinued(lease: Lease, entries: readonly Entry[]): void {
