@@ -89,7 +89,7 @@ export class Steplane<S extends Schemas<S> = AnySchemas> {
 
   constructor(options: SteplaneOptions) {
     const { id, address, namespace = "default", tls = false, logger = STANDARD, ...rest } = options;
-    nothingElse(rest, "new Steplane");
+    nothingElse(rest, () => "new Steplane");
     this.id = id;
     this.#namespace = namespace;
     const settled = [address, process.env["STEPLANE_ADDRESS"]].find((each) => each !== undefined && each !== "");
@@ -129,7 +129,7 @@ export class Steplane<S extends Schemas<S> = AnySchemas> {
   /** A worker for these functions and their failure handlers, or for all: `run` it. */
   createWorker(options: WorkerOptions = {}): Worker {
     const { functions, slots = SLOTS, drainTimeout = DRAIN_TIMEOUT, ...rest } = options;
-    nothingElse(rest, "createWorker");
+    nothingElse(rest, () => "createWorker");
     const chosen = functions ?? [...this.#functions.values()];
     const handlers = chosen.flatMap((each) => (each.failureHandler === undefined ? [] : [each.failureHandler]));
     return new Worker({

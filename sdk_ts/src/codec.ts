@@ -65,7 +65,7 @@ export function textOf(data: Uint8Array | undefined): string {
 export function encodeEvent(event: EventToSend, index: number): EventMessage {
   const { id = "", name, data = {}, ts = 0, user, traceparent = "", tracestate = "", ...rest } = event;
   if (typeof name !== "string") throw new ArgumentError(`event ${index} has no name, but ${shown(name)}`);
-  nothingElse(rest, `event ${index} (${quoted(name)})`);
+  nothingElse(rest, () => `event ${index} (${quoted(name)})`);
   const moment = ts instanceof Date ? ts.getTime() : ts;
   if (!Number.isFinite(moment)) {
     throw new ArgumentError(`the ts of event ${index} (${quoted(name)}) is ${shown(ts)}; use a Date, or Date.now()`);

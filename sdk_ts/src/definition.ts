@@ -58,7 +58,7 @@ export function define(appId: string, options: FunctionOptions): FunctionDefinit
   const { id: functionId, name, triggers, retries, retry, batchEvents, debounce, priority, ...more } = options;
   const { cancel, concurrency, rateLimit, singleton, throttle, timeouts, idempotency, ...rest } = more;
   const where = `function ${quoted(functionId)}`;
-  nothingElse(rest, where);
+  nothingElse(rest, () => where);
   const said = <T, R>(option: string, value: T | undefined, translate: (value: T) => R): R | undefined =>
     value === undefined ? undefined : naming(`${where}: ${option}`, () => translate(value));
   if (retry !== undefined && retries !== undefined) {

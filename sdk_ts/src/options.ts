@@ -3,9 +3,9 @@
 import { ArgumentError } from "./errors.js";
 import { quoted } from "./text.js";
 
-/** What is left of options once all that are known were taken. Throws `ArgumentError` if there is any. */
-export function nothingElse(rest: object, where = ""): void {
+/** What is left of options once all that are known were taken; `where` says of what. Throws `ArgumentError` if there is any. */
+export function nothingElse(rest: object, where?: () => string): void {
   const [name] = Object.keys(rest);
   if (name === undefined) return;
-  throw new ArgumentError(`${where === "" ? "" : `${where}: `}there is no option ${quoted(name)}`);
+  throw new ArgumentError(`${where === undefined ? "" : `${where()}: `}there is no option ${quoted(name)}`);
 }

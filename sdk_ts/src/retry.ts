@@ -34,7 +34,7 @@ export interface Retry {
 /** The same for the wire, where each wait is written down. Throws `ArgumentError`. */
 export function policyOf(retry: Retry): RetryPolicy {
   const { attempts, firstDelay, factor = 2, maxDelay = DAY, jitter = 0, ...rest } = retry;
-  nothingElse(rest, "retry");
+  nothingElse(rest, () => "retry");
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > ATTEMPTS_MAX) {
     throw new ArgumentError(`retry: attempts is ${shown(attempts)}: 1 to ${ATTEMPTS_MAX}, the first one included`);
   }

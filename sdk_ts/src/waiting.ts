@@ -98,7 +98,7 @@ export interface SignalOptions {
 
 /** How to run a body. Throws `ArgumentError`. */
 export function runOptions(stepId: string, { retry, ...rest }: RunOptions): RunOptions {
-  nothingElse(rest, `step ${quoted(stepId)}`);
+  nothingElse(rest, () => `step ${quoted(stepId)}`);
   if (retry !== undefined) policyOf(retry); // what can't be is told here, and not by each try
   return { retry };
 }
@@ -106,7 +106,7 @@ export function runOptions(stepId: string, { retry, ...rest }: RunOptions): RunO
 /** A wait for an event. Throws `ArgumentError`. */
 export function waitForEvent(stepId: string, options: WaitOptions): WaitStarted {
   const { event, match = "", if: expression = "", timeout: length, since: past, allOf = false, ...rest } = options;
-  nothingElse(rest, `step ${quoted(stepId)}`);
+  nothingElse(rest, () => `step ${quoted(stepId)}`);
   const several = Array.isArray(event) ? (event as readonly unknown[]) : [event];
   if (several.length === 0) {
     throw new ArgumentError(`step ${quoted(stepId)} waits for no event; name one by event: ...`);
@@ -140,7 +140,7 @@ export function invoke(
   limits: Limits,
 ): InvokeStarted {
   const { function: target, data: given, timeout: length, ...rest } = options;
-  nothingElse(rest, `step ${quoted(stepId)}`);
+  nothingElse(rest, () => `step ${quoted(stepId)}`);
   const [appId, functionId] =
     target instanceof DurableFunction ? [target.appId, target.id] : split(named(stepId, "function", target));
   const data = encodeObject(given ?? {}, "the data of step", stepId);
@@ -151,7 +151,7 @@ export function invoke(
 /** A wait for a signal. Throws `ArgumentError`. */
 export function waitForSignal(stepId: string, options: SignalWaitOptions): SignalWaitStarted {
   const { signal: name, timeout: length, onConflict: said = "fail", ...rest } = options;
-  nothingElse(rest, `step ${quoted(stepId)}`);
+  nothingElse(rest, () => `step ${quoted(stepId)}`);
   const conflicts: Record<string, SignalConflict> = { fail: SignalConflict.FAIL, replace: SignalConflict.REPLACE };
   const onConflict = conflicts[said];
   if (onConflict === undefined) {
@@ -164,7 +164,7 @@ export function waitForSignal(stepId: string, options: SignalWaitOptions): Signa
 /** A signal. Throws `ArgumentError`, `NotSerializableError` or `TooLargeError`. */
 export function sendSignal(stepId: string, options: SignalOptions, limits: Limits): SignalSent {
   const { signal, data, ...rest } = options;
-  nothingElse(rest, `step ${quoted(stepId)}`);
+  nothingElse(rest, () => `step ${quoted(stepId)}`);
   const text = encode(data, "the data of step", stepId);
   checkData(text, stepId, limits);
   return create(SignalSentSchema, { signal: named(stepId, "signal", signal), data: payload(text) });
@@ -214,7 +214,7 @@ function waited(
   let event = each;
   if (typeof each === "object" && each !== null) {
     const { event: name, match: itsMatch = "", if: itsExpression = "", ...rest } = each as WaitedEvent;
-    nothingElse(rest, `step ${quoted(stepId)}`);
+    nothingElse(rest, () => `step ${quoted(stepId)}`);
     if (match !== "" || expression !== "") {
       throw new ArgumentError(
         `step ${quoted(stepId)}: match and if are for events that are given by name; ` +
