@@ -72,11 +72,6 @@ func (e *executor) drain() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.isDraining = true
-	e.releasePartial()
-}
-
-// releasePartial hands back what has not begun, as its journal is not complete. It is called with the lock.
-func (e *executor) releasePartial() {
 	for lease := range e.partial {
 		e.release(lease)
 	}
@@ -151,8 +146,6 @@ func (e *executor) welcomed(lost []run.Lease) {
 	e.mu.Lock()
 	e.canReceive, e.isConnected = true, true
 	close(e.connected)
-	// The rest of their journals was on its way when the old stream broke: no other stream has it.
-	e.releasePartial()
 	var all []*run.Invocation
 	for _, invocation := range e.live {
 		all = append(all, invocation)
@@ -167,6 +160,11 @@ func (e *executor) welcomed(lost []run.Lease) {
 func (e *executor) disconnected() {
 	e.mu.Lock()
 	e.canReceive = false
+	// The rest of their journals was on its way: no other stream has it.
+	for lease := range e.partial {
+		e.letGo(lease)
+	}
+	clear(e.partial)
 	if e.isConnected {
 		e.isConnected = false
 		e.connected = make(chan struct{})
