@@ -41,6 +41,7 @@ export class Worker {
   #link: Link | undefined;
   #isStopping = false;
   #isAbandoned = false;
+  #wasSignalled = false;
   /** Of a second signal. */
   #exitCode: number | undefined;
   /** How many invocations were dropped, whose code may go on. */
@@ -60,12 +61,12 @@ export class Worker {
   }
 
   /**
-   * Run until SIGTERM or SIGINT, then drain: take nothing more, and end what runs, for up to the drain's time-out. A second
-   * signal ends the process at once. So does the end of the time-out, a second after `run` has returned, if code runs on
-   * that nobody can stop.
+   * Run until SIGTERM or SIGINT, then drain: take nothing more, and end what runs, for up to the drain's time-out. If code
+   * runs on after that, which nobody can stop, the process ends a second after `run` has returned. A second signal ends it
+   * at once.
    *
-   * With `signals: false` call `stop` to drain; then the process is never ended. Throws `RegistrationError` if the server
-   * refuses a function.
+   * With `signals: false`, or at any time, call `stop` to drain, which never ends the process. Throws `RegistrationError` if
+   * the server refuses a function.
    */
   async run({ signals = true }: { signals?: boolean } = {}): Promise<void> {
     if (this.#executor !== undefined) {
@@ -92,7 +93,7 @@ export class Worker {
       await link.stop();
       for (const name of SIGNALS) process.off(name, onSignal);
       if (this.#exitCode !== undefined) process.exit(this.#exitCode);
-      if (signals && this.#leftBehind > 0) setTimeout(() => process.exit(), LEFT_BEHIND_TIME).unref();
+      if (this.#wasSignalled && this.#leftBehind > 0) setTimeout(() => process.exit(), LEFT_BEHIND_TIME).unref();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
   }
@@ -175,6 +176,7 @@ export class Worker {
   }
 
   #onSignal(name: NodeJS.Signals): void {
+    this.#wasSignalled = true;
     if (!this.#isStopping) {
       // Loud enough for a terminal, where nothing else would show that the signal was heard.
       this.#parts.log.warn(`${name}: ending what runs, and taking nothing more; again to stop at once`);
