@@ -80,6 +80,7 @@ export interface HandlerOptions<S extends Schemas<S>> {
  * A schema map gives `event.data` its type: `new Steplane<{ "user/created": { id: string } }>({ id: "app" })`.
  */
 export class Steplane<S extends Schemas<S> = AnySchemas> {
+  /** The app's id. */
   readonly id: string;
   readonly #namespace: string;
   readonly #target: Target;

@@ -30,16 +30,23 @@ export interface FunctionOptions<Name extends string = string> {
   retries?: number | undefined;
   /** The same, and when. Not together with `retries`. */
   retry?: Retry | undefined;
+  /** One run for many events. */
   batchEvents?: flow.Batch | undefined;
-  /** Up to 5. */
+  /** What cancels runs: up to 5. */
   cancel?: flow.Cancel | readonly flow.Cancel[] | undefined;
-  /** Up to 2; a number is one without a key. */
+  /** How many run at once: up to 2 limits; a number is one without a key. */
   concurrency?: number | flow.Concurrency | readonly flow.Concurrency[] | undefined;
+  /** One run once events have been quiet. */
   debounce?: flow.Debounce | undefined;
+  /** Which runs are before others. */
   priority?: flow.Priority | undefined;
+  /** How many start in a period; the rest is skipped. */
   rateLimit?: flow.RateLimit | undefined;
+  /** One at a time. */
   singleton?: flow.Singleton | undefined;
+  /** How many start in a period; the rest waits. */
   throttle?: flow.Throttle | undefined;
+  /** How long runs may wait and take. */
   timeouts?: flow.Timeouts | undefined;
   /** A CEL expression over `event`: one run for each of its values in 24 hours. */
   idempotency?: string | undefined;

@@ -27,6 +27,7 @@ export class NonRetriableError extends SteplaneError {}
 export class RetryAfterError extends SteplaneError {
   constructor(
     message: string,
+    /** When to try again. */
     readonly after: Duration | Date,
     options?: ErrorOptions,
   ) {
@@ -100,7 +101,9 @@ export class RejectedError extends NonRetriableError {}
 
 /** One thing that is wrong with a request. */
 export interface FieldViolation {
+  /** Which field, by its path: `events[3].name`. */
   field: string;
+  /** What would be right. */
   description: string;
 }
 

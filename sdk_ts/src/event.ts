@@ -25,6 +25,7 @@ export interface Event<Name extends string = string, Data = unknown> {
 
 /** Something that happened, as it is sent. */
 export interface EventToSend<Name extends string = string, Data = object> {
+  /** What happened, for example `shop/order.created`. */
   name: Name;
   /** An object that JSON can carry; `{}` if not given. */
   data?: Data;
@@ -69,10 +70,12 @@ export type Tick = Event<
 export interface FunctionFailed {
   /** The function, with its app: `app/function`. */
   readonly function_id: string;
+  /** The run that failed. */
   readonly run_id: string;
   /** The event that started the run. */
   readonly event: { id: string; name: string; data: Record<string, unknown>; ts: number };
   /** All events of a batch. */
   readonly events: { id: string; name: string; data: Record<string, unknown>; ts: number }[];
+  /** What it failed with, in which step if in one, and the server's reason if it was one of its. */
   readonly error: { name: string; message: string; stack: string; step_key: string; reason: string };
 }

@@ -5,9 +5,13 @@ import { State, type Machine } from "./replay/machine.js";
 
 /** What a logger has to have: `console` does, and so do most loggers. */
 export interface Logger {
+  /** For who looks for a mistake. */
   debug(message: string, ...rest: unknown[]): void;
+  /** For who wants to know what happens. */
   info(message: string, ...rest: unknown[]): void;
+  /** For who wants to know what goes wrong. */
   warn(message: string, ...rest: unknown[]): void;
+  /** For who has to do something. */
   error(message: string, ...rest: unknown[]): void;
   /** Makes a logger whose lines have more fields. One that can't begins the lines of a run with its id. */
   child?(fields: { functionId: string; runId: string }): Logger;
