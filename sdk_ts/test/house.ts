@@ -38,7 +38,7 @@ export const QUIET: Logger = { debug: nothing, info: nothing, warn: nothing, err
 
 const CALL_TIME_MAX = 10_000;
 /** A test that takes longer hangs, and is ended. */
-const TEST_TIME_MAX = 60_000;
+const TEST_TIME_MAX = 180_000;
 
 let shared: Server | undefined;
 let namespaces = 0;
