@@ -17,6 +17,8 @@ export class Server {
   readonly #folder = mkdtempSync(join(tmpdir(), "steplane-test-"));
   readonly #flags: readonly string[];
   #process: ChildProcess | undefined;
+  /** Ends the server if this process is killed: its input ends then. */
+  #guard: ChildProcess | undefined;
   #address = "127.0.0.1:0";
 
   constructor(flags: readonly string[] = []) {
@@ -48,6 +50,7 @@ export class Server {
       { cwd: PROJECT, stdio: ["ignore", log, log] },
     );
     closeSync(log);
+    this.#guard = spawn("sh", ["-c", `cat; kill -9 ${this.#process.pid}`], { stdio: ["pipe", "ignore", "ignore"] });
     try {
       this.#address = await written(ready, this.#process);
     } catch (error) {
@@ -61,6 +64,7 @@ export class Server {
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
+    this.#guard?.kill("SIGKILL");
     if (child !== undefined) await ended(child, signal);
     rmSync(join(this.#folder, "ready"), { force: true });
   }
